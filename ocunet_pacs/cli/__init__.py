@@ -1,0 +1,1 @@
+"""The command line: one module per command group; each command imports its app when it runs."""

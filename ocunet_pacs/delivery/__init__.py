@@ -1,0 +1,1 @@
+"""Results to the PACS: C-STORE to each destination."""

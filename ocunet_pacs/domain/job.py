@@ -1,0 +1,104 @@
+"""Jobs, their states, and the words in which a step says how it went.
+
+States, and who moves a job out of each:
+
+    waiting ──claim (a worker; counts the attempt)──▶ running
+    running ──Done──▶ done
+    running ──Retry──▶ waiting (after a backoff), or dead when its attempts are used up
+    running ──Later──▶ waiting (after a delay; the attempt is given back)
+    running ──Never──▶ dead
+    running ──lease expired, or its worker's process is gone (the reaper)──▶ waiting, or dead when attempts are used up
+    dead    ──`jobs retry` (a person)──▶ waiting, with attempts reset
+    dead    ──`jobs discard` (a person)──▶ discarded
+    done and discarded are final.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class JobKind(StrEnum):
+    """What a job does; `Job.subject_id` is the id of the row it is about."""
+
+    ANALYSE = "analyse"
+    """Subject: a row of `analyses` (one revision of one study)."""
+    DELIVER = "deliver"
+    """Subject: a row of `deliveries` (one object to one destination)."""
+
+
+class JobState(StrEnum):
+    """See the module's text for who moves a job out of each."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    DEAD = "dead"
+    DISCARDED = "discarded"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row of the queue. `attempt` counts claims, the current one included; times are aware UTC."""
+
+    id: int
+    kind: JobKind
+    state: JobState
+    subject_id: int
+    attempt: int
+    max_attempts: int
+    run_at: datetime
+    created_at: datetime
+    lease_owner: str | None = None
+    lease_expires_at: datetime | None = None
+    finished_at: datetime | None = None
+    reason: str | None = None
+    """Why it last went back, died or was discarded; a sentence without patient data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The step did its work, or found that it was done already."""
+
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Something failed that may not fail again; costs the attempt."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """Trying again cannot help: a person looks."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Nothing is wrong with the work: the PACS is down, or we are stopping. Costs no attempt."""
+
+    reason: str
+    delay: timedelta
+
+
+Outcome = Done | Retry | Never | Later
+
+
+def backoff(attempt: int, jitter: float) -> timedelta:
+    """The wait before the next try after `attempt` (from 1) failed: 2 s doubling to at most 15 min.
+
+    `jitter` in [0, 1) spreads the waits over the upper half of that range, so that a thousand objects that failed
+    together do not come back together.
+    """
+    ceiling = min(2.0 * 2.0 ** (attempt - 1), 900.0)
+    return timedelta(seconds=ceiling * (0.5 + 0.5 * jitter))

@@ -1,0 +1,189 @@
+"""What the pipeline needs from the outside, as Protocols. Adapters live in the stage packages, fakes beside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime, timedelta
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ocunet_pacs.domain.job import Job, JobKind, JobState, Outcome
+    from ocunet_pacs.domain.ledger import AnalysisRow, DeliveryRow, Finish
+    from ocunet_pacs.domain.result import (
+        BundleRef,
+        Classification,
+        DicomObject,
+        ImageResult,
+        Output,
+        StudyResult,
+    )
+    from ocunet_pacs.domain.study import ImageHeader, OpenStudy, ReceivedInstance, StoredInstance
+
+    RgbImage = NDArray[np.uint8]
+    """(height, width, 3), red green blue, 0 to 255."""
+
+
+class JobQueue(Protocol):
+    """Claim, lease, guarded finish. Every call is one transaction; every time is passed in, aware UTC."""
+
+    def claim(self, kinds: Sequence[JobKind], owner: str, now: datetime, lease: timedelta) -> Job | None:
+        """Take the waiting job that is due first, count the attempt, lease it to `owner`; None when nothing is due."""
+
+    def renew(self, job: Job, now: datetime, lease: timedelta) -> bool:
+        """Extend the lease; False when the job is no longer ours (then stop working on it)."""
+
+    def finish(self, job: Job, outcome: Outcome, now: datetime, jitter: float) -> bool:
+        """Apply the outcome only while the job is still running, still leased to the owner in `job`, same attempt.
+
+        False when it is not: somebody else has it now and nothing was changed. `jitter` in [0, 1) is for `backoff`.
+        """
+
+    def reap(self, now: datetime, is_gone: Callable[[str], bool]) -> int:
+        """Take running jobs away from owners whose lease expired, or for which `is_gone(owner)`; how many were taken.
+
+        A job with attempts left waits again (due at once), one without is dead.
+        """
+
+    def get(self, job_id: int) -> Job | None:
+        """One job, or None."""
+
+    def find(self, *, state: JobState | None = None, kind: JobKind | None = None, limit: int = 100) -> list[Job]:
+        """Jobs, newest first."""
+
+    def retry(self, job_id: int, now: datetime) -> bool:
+        """Dead to waiting, attempts reset, due at once; False when it was not dead."""
+
+    def discard(self, job_id: int, now: datetime) -> bool:
+        """Dead to discarded; False when it was not dead."""
+
+    def counts(self) -> dict[tuple[JobKind, JobState], int]:
+        """How many jobs of each kind are in each state (absent is 0)."""
+
+
+class Ledger(Protocol):
+    """Studies, instances, analyses, outputs and deliveries. Every call is one transaction."""
+
+    def record_instance(self, instance: ReceivedInstance) -> bool:
+        """Add the row (and its study's); when this returns, it is durable. False: that SOP Instance UID is there already.
+
+        Opens the study (or moves `last_received_at` of an open one) when `opens_study`.
+        """
+
+    def find_instance(self, sop_instance_uid: str) -> StoredInstance | None:
+        """The row of one instance, or None."""
+
+    def studies_due(self, now: datetime, quiet_period: timedelta, force_after: timedelta) -> list[OpenStudy]:
+        """Open studies that were quiet for `quiet_period`, or open for `force_after`."""
+
+    def close_study(self, study: OpenStudy, now: datetime, max_attempts: int) -> int | None:
+        """One new revision: assign the study's unassigned instances to it, add its analysis and its job; the job's id.
+
+        None (and nothing changed) when the study is no longer as it was seen: an image came in, or somebody closed it.
+        """
+
+    def analysis(self, analysis_id: int) -> AnalysisRow:
+        """One revision of one study. KeyError when there is none."""
+
+    def analysis_instances(self, analysis_id: int) -> list[StoredInstance]:
+        """The study's instances of this and all earlier revisions that open studies, in order of arrival."""
+
+    def newest_revision(self, study_instance_uid: str) -> int:
+        """The highest revision that exists, finished or not; 0 when there is none."""
+
+    def predecessor(self, analysis_id: int) -> tuple[int, Output] | None:
+        """The latest finished revision of the same study before this one that has a report: its analysis id and report."""
+
+    def finish_analysis(
+        self,
+        job: Job,
+        *,
+        key: str,
+        result: str,
+        outputs: Sequence[Output],
+        destinations: Sequence[str],
+        expected_predecessor: int | None,
+        delivery_attempts: int,
+        now: datetime,
+    ) -> Finish:
+        """In one transaction, and only while the job is still ours: save key and result (JSON), add outputs that are
+        not there yet with one delivery and one job for each destination, finish the job as done.
+
+        An output whose SOP Instance UID exists already is left as it is, and so are its deliveries.
+        """
+
+    def delivery(self, delivery_id: int) -> DeliveryRow:
+        """One object for one destination. KeyError when there is none."""
+
+    def record_delivery(self, delivery_id: int, status: int | None, comment: str, now: datetime) -> None:
+        """What the destination last answered: DICOM status (None: no answer) and a sentence."""
+
+    def output_uids(self) -> Iterator[str]:
+        """SOP Instance UIDs of everything that we made."""
+
+    def is_output(self, sop_instance_uid: str) -> bool:
+        """Whether we made this object."""
+
+
+class FileStore(Protocol):
+    """Files under opaque keys, durable before they have a name."""
+
+    def put(self, key: str, content: bytes) -> None:
+        """Write atomically (temporary file, fsync, rename, fsync of the folder); overwrites. StoreFull, StoreError."""
+
+    def path(self, key: str) -> Path:
+        """Where the file lies (whether or not it exists)."""
+
+    def free_bytes(self) -> int:
+        """Room left on the store's file system."""
+
+
+class PhotographReader(Protocol):
+    """DICOM files to facts and pixels."""
+
+    def header(self, path: Path) -> ImageHeader:
+        """The facts that decide. BadInput when the file is not a readable DICOM data set."""
+
+    def frames(self, path: Path) -> Iterator[RgbImage]:
+        """The frames one by one. BadInput at the frame that cannot be decoded."""
+
+
+class Classifier(Protocol):
+    """Photographs to calibrated probabilities."""
+
+    @property
+    def bundle(self) -> BundleRef:
+        """Which weights these are."""
+
+    def classify(self, photographs: Sequence[RgbImage]) -> list[Classification]:
+        """One classification for each photograph, in order."""
+
+
+class Reporter(Protocol):
+    """Results to valid DICOM objects."""
+
+    @property
+    def settings_digest(self) -> str:
+        """sha256 (hex) over everything that changes what a report says or looks like, the template's version included."""
+
+    def heatmap_uid(self, image: ImageResult, bundle: BundleRef) -> str:
+        """SOP Instance UID that the heatmap of this image has: the same for the same image, bundle and settings."""
+
+    def heatmap(
+        self, image: ImageResult, photograph: RgbImage, classification: Classification, bundle: BundleRef, source: Path
+    ) -> DicomObject:
+        """The photograph with the explanation of its leading positive labels. `source` is the photograph's file."""
+
+    def report(self, result: StudyResult, sources: Mapping[str, Path], heatmaps: Mapping[str, Output]) -> DicomObject:
+        """The study's report. `sources`: file of each SOP Instance UID in `result`; `heatmaps` by their own UID."""
+
+
+class Sender(Protocol):
+    """One object to one destination."""
+
+    def send(self, destination: str, path: Path) -> tuple[int, str]:
+        """DICOM status and comment of a success or warning. PeerUnavailable, PeerBusy or PeerRefused otherwise."""

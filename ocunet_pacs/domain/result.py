@@ -1,0 +1,153 @@
+"""What the model said, and what became of it."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from ocunet_pacs.domain.study import Laterality, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+_UID_NAMESPACE = uuid.UUID("6f0c2d1e-5a37-5d0e-9b5c-2f5d0a1c7e44")
+
+
+@dataclass(frozen=True, slots=True)
+class BundleRef:
+    """Which weights, with which calibration, spoke. `digest` is the sha256 (hex) over the whole bundle."""
+
+    name: str
+    digest: str
+    trained: bool
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """One label of one image: probability = sigmoid(logit / temperature); positive = probability >= threshold."""
+
+    label: str
+    logit: float
+    probability: float
+    threshold: float
+    positive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle of the photograph, in pixels: left and top included, right and bottom not."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """One photograph through the network.
+
+    `scores` are in the bundle's label order. `maps` is float32 (labels, h, w), the class activation of each label in
+    the same order over the network's input, ReLU applied and each scaled to [0, 1] by its own maximum (all zero where
+    nothing speaks for the label). `crop` is the part of the photograph that the network saw.
+    """
+
+    scores: tuple[LabelScore, ...]
+    maps: NDArray[np.float32]
+    crop: Box
+
+
+@dataclass(frozen=True, slots=True)
+class ImageResult:
+    """One frame of one instance: scores, or the reasons why there are none.
+
+    `frame` counts from 1 and is None for an instance of a single frame (or when the instance failed as a whole).
+    `ordinal` is the instance's place in its study.
+    """
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    frame: int | None
+    ordinal: int
+    laterality: Laterality
+    scores: tuple[LabelScore, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    heatmap_uid: str | None = None
+
+    @property
+    def assessed(self) -> bool:
+        """Whether the model spoke about this image."""
+        return bool(self.scores)
+
+    @property
+    def positives(self) -> tuple[LabelScore, ...]:
+        """The scores at or above their threshold, most probable first."""
+        return tuple(sorted((s for s in self.scores if s.positive), key=lambda s: -s.probability))
+
+
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """The report that a revision replaces."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResult:
+    """Everything a report says. `key` identifies the work: equal keys give equal UIDs."""
+
+    study_instance_uid: str
+    revision: int
+    key: str
+    bundle: BundleRef
+    images: tuple[ImageResult, ...]
+    predecessor: Predecessor | None = None
+
+
+class OutputKind(StrEnum):
+    """The kinds of object that we make."""
+
+    REPORT = "report"
+    HEATMAP = "heatmap"
+
+
+@dataclass(frozen=True, slots=True)
+class DicomObject:
+    """An object that we made, checked and encoded: `content` is the whole Part 10 file (PS3.10)."""
+
+    kind: OutputKind
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An object that we made and stored, as its row will hold it."""
+
+    kind: OutputKind
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    file_key: str
+
+
+def work_key(sop_instance_uids: Iterable[str], bundle_digest: str, report_digest: str) -> str:
+    """Identity of an analysis: sha256 (hex) over the sorted SOP Instance UIDs, the bundle and the report settings."""
+    parts = [*sorted(sop_instance_uids), bundle_digest, report_digest]
+    return hashlib.sha256("\n".join(parts).encode("ascii", "backslashreplace")).hexdigest()
+
+
+def derive_uid(*parts: str) -> str:
+    """A DICOM UID that depends on nothing but `parts`: 2.25 and a name-based UUID (PS3.5 section B.2)."""
+    return f"2.25.{uuid.uuid5(_UID_NAMESPACE, chr(10).join(parts)).int}"

@@ -1,0 +1,132 @@
+"""What arrived: instances, the facts in their headers that decide, and why an image is not assessed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class Laterality(StrEnum):
+    """Which eye. A conflict, "both" or an absence is UNKNOWN: never guessed."""
+
+    RIGHT = "R"
+    LEFT = "L"
+    UNKNOWN = "U"
+
+    @property
+    def eye(self) -> str:
+        """The clinic's word: OD (right), OS (left) or "eye unknown"."""
+        return {"R": "OD", "L": "OS", "U": "eye unknown"}[self.value]
+
+
+class ReasonCode(StrEnum):
+    """Why an instance, or one frame of it, was refused or not assessed. Values are stable: reports and metrics use them."""
+
+    NOT_DICOM = "not_dicom"
+    UNREADABLE_DATASET = "unreadable_dataset"
+    OWN_OUTPUT = "own_output"
+    SOP_CLASS = "sop_class_not_analysed"
+    WIDE_FIELD = "wide_field"
+    DERIVED = "derived_image"
+    CALIBRATION = "calibration_or_quality_control_image"
+    NOT_RETINA = "not_retina"
+    NOT_COLOUR = "not_colour"
+    ANGIOGRAPHY = "angiography"
+    NO_PIXELS = "no_pixel_data"
+    PHOTOMETRIC = "unsupported_photometric_interpretation"
+    TRANSFER_SYNTAX = "unsupported_transfer_syntax"
+    UNREADABLE_PIXELS = "unreadable_pixels"
+    TOO_SMALL = "too_small"
+    TOO_LARGE = "too_large"
+    CHILD = "child"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A coded reason and a sentence for a person. `detail` holds technical values only, never patient data."""
+
+    code: ReasonCode
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """The facts of one instance, read without touching its pixels.
+
+    Strings are the header's own, stripped; empty or absent is "" (or an empty tuple, or None for numbers). Codes are
+    "SCHEME:value", with SNOMED's old designators SRT and SNM3 translated to SCT where the concept is known.
+    """
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    modality: str = ""
+    manufacturer: str = ""
+    image_type: tuple[str, ...] = ()
+    laterality: Laterality = Laterality.UNKNOWN
+    anatomic_regions: tuple[str, ...] = ()
+    device_types: tuple[str, ...] = ()
+    contrast_agents: tuple[str, ...] = ()
+    path_filters: tuple[str, ...] = ()
+    photometric_interpretation: str = ""
+    samples_per_pixel: int | None = None
+    bits_allocated: int | None = None
+    rows: int | None = None
+    columns: int | None = None
+    number_of_frames: int = 1
+    has_pixel_data: bool = False
+    is_calibration_or_qc: bool = False
+    made_by_us: bool = False
+    field_of_view_degrees: float | None = None
+    age_years: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedInstance:
+    """One instance as the listener stored it, before its row exists. `file_key` names the file in the store."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    file_key: str
+    size_bytes: int
+    sha256: str
+    source_ae_title: str
+    received_at: datetime
+    opens_study: bool = True
+    """False for objects that are kept but must not start an analysis: our own results coming back."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInstance:
+    """One instance's row. `ordinal` counts the study's instances from 1 in order of arrival and never changes."""
+
+    id: int
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    file_key: str
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStudy:
+    """A study with instances that no revision holds yet, as it was seen; closing it applies only if nothing changed."""
+
+    id: int
+    study_instance_uid: str
+    open_since: datetime
+    last_received_at: datetime

@@ -1,0 +1,1 @@
+"""Files to pixels to the network's input, and the photographs that we draw ourselves."""

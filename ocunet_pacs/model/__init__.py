@@ -1,0 +1,1 @@
+"""Weights, the bundle that carries them, and the predictor: pixels to probabilities and explanations."""

@@ -1,0 +1,1 @@
+"""Results to DICOM: the structured report, the heatmap, and their readable renderings."""

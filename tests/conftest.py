@@ -1,0 +1,31 @@
+"""What every test may ask for: the peers, the photographs outside the project, a drawn study."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("OCUNET_SHARED", PROJECT.parent / "shared"))
+
+
+def program(name: str) -> str:
+    """Path of a peer's program. Missing: a failure where REQUIRE_PEERS=1 (CI), a skip on a user's machine."""
+    found = shutil.which(name)
+    if found is None:
+        message = f"{name} is not installed (apt install dcmtk dicom3tools orthanc)"
+        if os.environ.get("REQUIRE_PEERS") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return found
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real photographs, the reference checkpoint and the facts."""
+    if not SHARED.is_dir():
+        pytest.skip("the photographs and oracles outside the project are not here")
+    return SHARED
