@@ -69,7 +69,7 @@ class Ledger(Protocol):
     """Studies, instances, analyses, outputs and deliveries. Every call is one transaction."""
 
     def record_instance(self, instance: ReceivedInstance) -> bool:
-        """Add the row (and its study's); when this returns, it is durable. False: that SOP Instance UID is there already.
+        """Add the row (and its study's), durable when this returns. False: that SOP Instance UID is there already.
 
         Opens the study (or moves `last_received_at` of an open one) when `opens_study`.
         """
@@ -96,7 +96,7 @@ class Ledger(Protocol):
         """The highest revision that exists, finished or not; 0 when there is none."""
 
     def predecessor(self, analysis_id: int) -> tuple[int, Output] | None:
-        """The latest finished revision of the same study before this one that has a report: its analysis id and report."""
+        """The latest finished earlier revision of the same study that has a report: its analysis id and report."""
 
     def finish_analysis(
         self,
@@ -168,7 +168,7 @@ class Reporter(Protocol):
 
     @property
     def settings_digest(self) -> str:
-        """sha256 (hex) over everything that changes what a report says or looks like, the template's version included."""
+        """sha256 (hex) over all that changes what a report says or looks like, the template's version included."""
 
     def heatmap_uid(self, image: ImageResult, bundle: BundleRef) -> str:
         """SOP Instance UID that the heatmap of this image has: the same for the same image, bundle and settings."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ocunet_pacs.domain.study import Laterality, Reason
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from ocunet_pacs.domain.study import Laterality, Reason
 
 _UID_NAMESPACE = uuid.UUID("6f0c2d1e-5a37-5d0e-9b5c-2f5d0a1c7e44")
 
