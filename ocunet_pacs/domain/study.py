@@ -24,7 +24,7 @@ class Laterality(StrEnum):
 
 
 class ReasonCode(StrEnum):
-    """Why an instance, or one frame of it, was refused or not assessed. Values are stable: reports and metrics use them."""
+    """Why an instance, or one of its frames, was refused or not assessed. Reports and metrics rely on the values."""
 
     NOT_DICOM = "not_dicom"
     UNREADABLE_DATASET = "unreadable_dataset"

@@ -1,0 +1,76 @@
+"""Logging: one line per state change, an event name plus fields, to standard error.
+
+Who may say what: our own modules log through structlog with fields that hold no patient data (a study appears as the
+digest that `study_digest` gives). Libraries speak through the standard library's logging; those that are known to
+write patient data (pynetdicom dumps data sets and identifiers at DEBUG, highdicom and pydicom quote odd values in
+warnings) are held to ERROR here, whatever level the site asks for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
+
+QUIET_LIBRARIES = (
+    "pynetdicom",
+    "pydicom",
+    "highdicom",
+    "PIL",
+    "apscheduler",
+    "alembic",
+    "sqlalchemy",
+    "openjpeg",
+    "gdcm",
+)
+
+
+def study_digest(study_instance_uid: str) -> str:
+    """Twelve hex digits that stand for a study in logs: enough to follow it, not enough to look it up elsewhere."""
+    return hashlib.sha256(study_instance_uid.encode("utf-8", "replace")).hexdigest()[:12]
+
+
+def configure(level: str = "info", style: str = "auto", *, role: str = "") -> None:
+    """Set up logging for this process. `style`: json, console, or auto (console on a terminal, else json)."""
+    console = sys.stderr.isatty() if style == "auto" else style == "console"
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    last: list[Any] = (
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        if console
+        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    structlog.contextvars.clear_contextvars()
+    if role:
+        structlog.contextvars.bind_contextvars(role=role)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(number, logging.WARNING))
+    for name in QUIET_LIBRARIES:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # Warnings quote the value that they complain about, and the value may be a patient's name.
+    warnings.simplefilter("ignore")
