@@ -11,12 +11,17 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
+import traceback
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from ocunet_pacs.domain.errors import OcunetError
+
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
     from structlog.typing import Processor
 
 QUIET_LIBRARIES = (
@@ -37,6 +42,20 @@ def study_digest(study_instance_uid: str) -> str:
     return hashlib.sha256(study_instance_uid.encode("utf-8", "replace")).hexdigest()[:12]
 
 
+def _safe_exception(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """An exception as its type and the places it went through.
+
+    Our own errors keep their text, which holds no patient data; a foreign one may quote the value it choked on.
+    """
+    info = event.pop("exc_info", None)
+    error = info if isinstance(info, BaseException) else sys.exc_info()[1] if info else None
+    if error is not None:
+        event["error"] = f"{type(error).__name__}: {error}" if isinstance(error, OcunetError) else type(error).__name__
+        frames = traceback.extract_tb(error.__traceback__)
+        event["trace"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    return event
+
+
 def configure(level: str = "info", style: str = "auto", *, role: str = "") -> None:
     """Set up logging for this process. `style`: json, console, or auto (console on a terminal, else json)."""
     console = sys.stderr.isatty() if style == "auto" else style == "console"
@@ -45,12 +64,12 @@ def configure(level: str = "info", style: str = "auto", *, role: str = "") -> No
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
+        _safe_exception,
     ]
     last: list[Any] = (
         [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
         if console
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, *last],

@@ -1,0 +1,140 @@
+"""Claim, step, finish: the loop that every worker runs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from ocunet_pacs.domain.errors import OcunetError
+from ocunet_pacs.domain.job import Later, Outcome, Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from ocunet_pacs.domain.job import Job, JobKind
+    from ocunet_pacs.domain.ports import JobQueue
+
+
+_NOW = timedelta(0)
+_LEVELS = {"Done": logging.INFO, "Later": logging.INFO, "Retry": logging.WARNING, "Never": logging.ERROR}
+
+
+class StopFlag(Protocol):
+    """Set when the process is asked to stop (threading.Event is one)."""
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+
+    def wait(self, timeout: float) -> bool:
+        """Sleep, but not past a stop; whether to stop."""
+
+
+class _Interrupted(Exception):
+    """Asked to stop in the middle of a step."""
+
+
+class _LeaseLost(Exception):
+    """Somebody else has the job now."""
+
+
+class Loop:
+    """One worker's loop. `step` does the work of a job and calls its second argument between pieces of it.
+
+    `beat` is called whenever the loop turns and whenever a step says that it is alive: it feeds the service manager's
+    watchdog from the loop that does the work, so that a worker that hangs is noticed.
+    """
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        kinds: Sequence[JobKind],
+        step: Callable[[Job, Callable[[], None]], Outcome | None],
+        *,
+        owner: str,
+        stop: StopFlag,
+        clock: Callable[[], datetime],
+        random: Callable[[], float],
+        lease: timedelta,
+        poll: timedelta,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._queue = queue
+        self._kinds = tuple(kinds)
+        self._step = step
+        self._owner = owner
+        self._stop = stop
+        self._clock = clock
+        self._random = random
+        self._lease = lease
+        self._poll = poll
+        self._beat = beat
+        self._log = structlog.get_logger()
+
+    def run(self) -> None:
+        """Until asked to stop. Survives a database that goes away: it says so once and looks again."""
+        troubled = False
+        while not self._stop.is_set():
+            self._beat()
+            try:
+                worked = self.once()
+            except Exception as error:  # noqa: BLE001 - the loop must outlive whatever the queue throws
+                if not troubled:
+                    self._log.error("queue_unreachable", exc_info=error)
+                troubled = True
+                self._stop.wait(5 * self._poll.total_seconds())
+                continue
+            if troubled:
+                self._log.info("queue_reachable")
+                troubled = False
+            if not worked:
+                self._stop.wait(self._poll.total_seconds())
+
+    def once(self) -> bool:
+        """Claim one job and work on it; False when there was none to claim."""
+        job = self._queue.claim(self._kinds, self._owner, self._clock(), self._lease)
+        if job is None:
+            return False
+        started = time.monotonic()
+        outcome = self._attempt(job)
+        if outcome is None:
+            return True
+        applied = self._queue.finish(job, outcome, self._clock(), self._random())
+        self._log.log(
+            _LEVELS[type(outcome).__name__],
+            "job_finished" if applied else "job_lost",
+            job=job.id,
+            kind=str(job.kind),
+            outcome=type(outcome).__name__.lower(),
+            attempt=job.attempt,
+            seconds=round(time.monotonic() - started, 3),
+            reason=getattr(outcome, "reason", None),
+        )
+        return True
+
+    def _attempt(self, job: Job) -> Outcome | None:
+        """The step's word, or the word for how it failed."""
+        try:
+            return self._step(job, lambda: self._alive(job))
+        except _Interrupted:
+            return Later("the worker was asked to stop", delay=_NOW)
+        except _LeaseLost:
+            self._log.warning("job_lost", job=job.id, kind=str(job.kind), attempt=job.attempt)
+            return None
+        except OcunetError as error:
+            return Retry(f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - one bad job must not end the worker; its attempts are counted
+            self._log.error("step_failed", job=job.id, kind=str(job.kind), exc_info=error)
+            # The text of a foreign exception may quote a patient's data: its type is all that is kept.
+            return Retry(f"unexpected {type(error).__name__}; the log of that moment has the traceback")
+
+    def _alive(self, job: Job) -> None:
+        self._beat()
+        if self._stop.is_set():
+            raise _Interrupted
+        if not self._queue.renew(job, self._clock(), self._lease):
+            raise _LeaseLost

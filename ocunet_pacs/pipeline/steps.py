@@ -1,0 +1,192 @@
+"""The product on one screen: assemble a study, analyse it, deliver what came out.
+
+Each step says how it went in one of the words of `domain.job` (Done, Retry, Never, Later); the loop applies it. Steps
+know ports, never adapters, so the whole product runs in tests on fakes, in milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ocunet_pacs.domain.errors import InvalidReport, PeerBusy, PeerRefused, PeerUnavailable
+from ocunet_pacs.domain.job import Done, Later, Never, Outcome, Retry
+from ocunet_pacs.domain.ledger import Finish
+from ocunet_pacs.domain.result import Output, OutputKind, Predecessor, StudyResult, work_key
+from ocunet_pacs.logs import study_digest
+from ocunet_pacs.pipeline.examine import Source, examine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime, timedelta
+
+    from ocunet_pacs.domain.job import Job
+    from ocunet_pacs.domain.ports import Classifier, FileStore, Ledger, PhotographReader, Reporter, Sender
+    from ocunet_pacs.domain.result import DicomObject
+    from ocunet_pacs.domain.study import ImageHeader, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class AssemblyRule:
+    """When a study counts as complete, and how often its analysis is tried."""
+
+    quiet_period: timedelta
+    force_after: timedelta
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisTools:
+    """All that `analyse` works with."""
+
+    ledger: Ledger
+    files: FileStore
+    result_key: Callable[[str], str]
+    reader: PhotographReader
+    eligibility: Callable[[ImageHeader], tuple[Reason, ...]]
+    classifier: Classifier
+    reporter: Reporter
+    destinations: tuple[str, ...]
+    delivery_attempts: int
+    batch_size: int
+    clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryTools:
+    """All that `deliver` works with."""
+
+    ledger: Ledger
+    files: FileStore
+    sender: Sender
+    unavailable_delay: timedelta
+    clock: Callable[[], datetime]
+
+
+def assemble(ledger: Ledger, rule: AssemblyRule, now: datetime) -> int:
+    """Close every study that is complete, each into one analysis job; how many were closed."""
+    closed = 0
+    for study in ledger.studies_due(now, rule.quiet_period, rule.force_after):
+        job_id = ledger.close_study(study, now, rule.attempts)
+        if job_id is not None:
+            closed += 1
+            structlog.get_logger().info(
+                "study_closed",
+                study=study_digest(study.study_instance_uid),
+                job=job_id,
+                opened=study.open_since.isoformat(),
+            )
+    return closed
+
+
+def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcome | None:
+    """One revision of one study: every image examined, heatmaps and report stored, deliveries queued.
+
+    `alive` is called between images: it renews the lease, and raises when the job was lost or the process is to stop.
+    None: the job was finished in the same transaction as its results (or belongs to somebody else by now).
+    """
+    row = tools.ledger.analysis(job.subject_id)
+    newest = tools.ledger.newest_revision(row.study_instance_uid)
+    if newest > row.revision:
+        return Done(f"superseded by revision {newest} before it ran")
+    instances = tools.ledger.analysis_instances(row.id)
+    sources = [Source(i.sop_instance_uid, i.sop_class_uid, i.ordinal, tools.files.path(i.file_key)) for i in instances]
+    heatmaps: dict[str, Output] = {}
+
+    def keep_heatmap(heatmap: DicomObject) -> None:
+        heatmaps[heatmap.sop_instance_uid] = _store(tools, heatmap)
+
+    images = examine(
+        sources,
+        reader=tools.reader,
+        eligibility=tools.eligibility,
+        classifier=tools.classifier,
+        reporter=tools.reporter,
+        keep_heatmap=keep_heatmap,
+        batch_size=tools.batch_size,
+        alive=alive,
+    )
+    key = work_key(
+        (s.sop_instance_uid for s in sources), tools.classifier.bundle.digest, tools.reporter.settings_digest
+    )
+    while True:
+        alive()
+        previous = tools.ledger.predecessor(row.id)
+        result = StudyResult(
+            study_instance_uid=row.study_instance_uid,
+            revision=row.revision,
+            key=key,
+            bundle=tools.classifier.bundle,
+            images=images,
+            predecessor=_predecessor(previous[1]) if previous else None,
+        )
+        try:
+            report = tools.reporter.report(result, {s.sop_instance_uid: s.path for s in sources}, heatmaps)
+        except InvalidReport as error:
+            return Never(f"the report breaks a rule of the standard and was not sent: {error}")
+        finish = tools.ledger.finish_analysis(
+            job,
+            key=key,
+            result=json.dumps(asdict(result), allow_nan=False),
+            outputs=[*heatmaps.values(), _store(tools, report)],
+            destinations=tools.destinations,
+            expected_predecessor=previous[0] if previous else None,
+            delivery_attempts=tools.delivery_attempts,
+            now=tools.clock(),
+        )
+        if finish is not Finish.PREDECESSOR_CHANGED:
+            break
+    structlog.get_logger().info(
+        "study_analysed",
+        study=study_digest(row.study_instance_uid),
+        revision=row.revision,
+        finish=str(finish),
+        images=len(images),
+        assessed=sum(image.assessed for image in images),
+        heatmaps=len(heatmaps),
+        bundle=result.bundle.digest[:12],
+        trained=result.bundle.trained,
+    )
+    return None
+
+
+def deliver(job: Job, tools: DeliveryTools, alive: Callable[[], None]) -> Outcome:
+    """One object to one destination, once; what the destination answered is kept on its row."""
+    row = tools.ledger.delivery(job.subject_id)
+    alive()
+    status: int | None
+    outcome: Outcome
+    try:
+        status, comment = tools.sender.send(row.destination, tools.files.path(row.output.file_key))
+        outcome = Done(f"status 0x{status:04X}")
+    except PeerUnavailable as error:
+        status, comment, outcome = error.status, str(error), Later(str(error), tools.unavailable_delay)
+    except PeerBusy as error:
+        status, comment, outcome = error.status, str(error), Retry(str(error))
+    except PeerRefused as error:
+        status, comment, outcome = error.status, str(error), Never(str(error))
+    tools.ledger.record_delivery(row.id, status, comment, tools.clock())
+    structlog.get_logger().info(
+        "delivery",
+        job=job.id,
+        destination=row.destination,
+        kind=str(row.output.kind),
+        outcome=type(outcome).__name__.lower(),
+        status=None if status is None else f"0x{status:04X}",
+        attempt=job.attempt,
+    )
+    return outcome
+
+
+def _store(tools: AnalysisTools, made: DicomObject) -> Output:
+    file_key = tools.result_key(made.sop_instance_uid)
+    tools.files.put(file_key, made.content)
+    return Output(made.kind, made.sop_class_uid, made.sop_instance_uid, made.series_instance_uid, file_key)
+
+
+def _predecessor(report: Output) -> Predecessor:
+    assert report.kind is OutputKind.REPORT
+    return Predecessor(report.sop_class_uid, report.sop_instance_uid, report.series_instance_uid)
