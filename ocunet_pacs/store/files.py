@@ -1,0 +1,163 @@
+"""The file store: durable before a file has a name, opaque names fanned out over folders.
+
+    root/incoming/               files being written; nothing here was promised to anybody
+    root/instances/ab/cd/<hex>.dcm   what was received, under a name that says nothing
+    root/results/ab/<sha256>.dcm     what we made, under a name that its UID determines, so that a re-run overwrites
+
+`incoming` lies on the same file system as the rest, so a finished file moves into place by a rename.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ocunet_pacs.domain.errors import StoreError
+from ocunet_pacs.store.incoming import Incoming, as_store_error, write_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+_FOLDER_MODE = 0o700
+_KEY = re.compile(r"(?:instances|results)(?:/[0-9A-Za-z_-][0-9A-Za-z._-]*)+")
+
+
+class Files:
+    """The `FileStore` port on a folder. Makes the folder and its parts when they are missing.
+
+    Safe for several threads and processes on one folder. Every call raises StoreFull when the disk or quota is used
+    up and StoreError for every other refusal of the operating system.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.incoming = root / "incoming"
+        with as_store_error("make the store's folders"):
+            _make_folder(self.incoming)
+
+    def put(self, key: str, content: bytes) -> None:
+        """Write atomically and durably; a file that is there already is replaced as a whole."""
+        target = self.path(key)
+        # Threads and processes of one store may put the same key at once: each writes a temporary file of its own.
+        temporary = self.incoming / f"{os.getpid()}-{os.urandom(8).hex()}.part"
+        try:
+            with as_store_error("write a file"):
+                descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+                try:
+                    write_all(descriptor, content)
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+                _make_folder(target.parent)
+                temporary.replace(target)
+                _sync_folder(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def open_incoming(self, token: str) -> Incoming:
+        """A new, empty file in `incoming`. `token` is an unused id of letters and digits."""
+        if not token.isalnum():
+            raise StoreError("an id for an incoming file must be letters and digits")
+        return Incoming(self.incoming / f"{token}.part")
+
+    def adopt(self, temporary: Path, key: str) -> None:
+        """Give a finished file of `incoming` its name, durably. On failure it has no name and is still `temporary`."""
+        target = self.path(key)
+        if temporary.parent != self.incoming:
+            raise StoreError("only a file of the store's incoming folder can be adopted")
+        with as_store_error("adopt a received file"):
+            descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            _make_folder(target.parent)
+            temporary.rename(target)
+            try:
+                _sync_folder(target.parent)
+            except OSError:
+                # The name may not survive a power cut, and nobody will be told that it does.
+                target.rename(temporary)
+                raise
+
+    def path(self, key: str) -> Path:
+        """Where the file lies, whether or not it exists. StoreError for a key that the store did not make."""
+        if _KEY.fullmatch(key) is None or len(key) > 255:
+            raise StoreError("not a key of this store")
+        return self.root / key
+
+    def remove(self, key: str) -> None:
+        """Remove the file; nothing happens when there is none."""
+        with as_store_error("remove a file"):
+            self.path(key).unlink(missing_ok=True)
+
+    def free_bytes(self) -> int:
+        """Room that this process may use on the store's file system."""
+        with as_store_error("read the free space"):
+            status = os.statvfs(self.root)
+            return status.f_bavail * status.f_frsize
+
+    def used_bytes(self) -> int:
+        """Sum of the sizes of all files that have a name. Walks the whole store: for housekeeping, not per file."""
+        return sum(size for _, size in self._named())
+
+    def _named(self) -> Iterator[tuple[Path, int]]:
+        for part in ("instances", "results"):
+            for folder, _, names in os.walk(self.root / part):
+                for name in names:
+                    path = Path(folder, name)
+                    try:
+                        yield path, path.stat().st_size
+                    except FileNotFoundError:
+                        continue
+
+    def clean_incoming(self, before: datetime) -> int:
+        """Remove what lies in `incoming` and was last written before `before`; how many files that were.
+
+        Called at start with a time well before the start: other listeners may be receiving into the same folder.
+        """
+        removed = 0
+        with as_store_error("clean the incoming folder"):
+            for entry in os.scandir(self.incoming):
+                try:
+                    if entry.stat(follow_symlinks=False).st_mtime < before.timestamp():
+                        Path(entry.path).unlink()
+                        removed += 1
+                except FileNotFoundError:
+                    continue
+        return removed
+
+    @staticmethod
+    def new_instance_key(token: str) -> str:
+        """Key for a received file. `token`: at least eight hexadecimal digits that were never used before."""
+        if re.fullmatch(r"[0-9a-f]{8,64}", token) is None:
+            raise StoreError("a token for an instance's key must be 8 to 64 hexadecimal digits")
+        return f"instances/{token[:2]}/{token[2:4]}/{token}.dcm"
+
+    @staticmethod
+    def result_key(sop_instance_uid: str) -> str:
+        """Key for an object that we made: the same for the same UID."""
+        digest = hashlib.sha256(sop_instance_uid.encode("utf-8", "surrogateescape")).hexdigest()
+        return f"results/{digest[:2]}/{digest}.dcm"
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder and its missing parents, each durable in its own parent."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+    # Also when another thread made it a moment ago: it may not have reached this line yet.
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
