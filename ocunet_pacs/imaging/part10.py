@@ -1,0 +1,220 @@
+"""DICOM files up to their pixels: a tolerant reader that allocates no more than the file can fill (PS3.10 section 7).
+
+Neither cv2 nor torch is loaded from here: the network listener reads headers with it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
+
+from pydicom.dataelem import RawDataElement
+from pydicom.filereader import read_dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+
+from ocunet_pacs.domain.errors import BadInput
+from ocunet_pacs.domain.study import Reason, ReasonCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
+
+MAX_INFLATED_BYTES = 1 << 29
+"""A deflated data set that grows past this is refused: half a megabyte of deflated zeros is enough for that."""
+
+_PREAMBLE = 128
+_PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+"""Float, Double Float and plain Pixel Data: a data set has one of them at most, after everything that describes it."""
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+
+
+@dataclass(slots=True)
+class OpenedFile:
+    """A data set read up to its Pixel Data.
+
+    `stream` holds the encoded data set (inflated where it was deflated) and is open as long as `opened` is;
+    `pixel_offset` is where the pixels' value starts in it, None where there are none; `pixel_length` is the declared
+    length in bytes, None where it is undefined (encapsulated, PS3.5 section A.4).
+    """
+
+    dataset: Dataset
+    meta: Dataset
+    transfer_syntax_uid: str
+    stream: BinaryIO
+    pixel_offset: int | None = None
+    pixel_length: int | None = None
+    pixel_vr: str = ""
+
+    @property
+    def big_endian(self) -> bool:
+        """Whether numbers in the data set have their most significant byte first."""
+        return self.transfer_syntax_uid == ExplicitVRBigEndian
+
+
+def refuse(code: ReasonCode, detail: str, cause: BaseException | None = None) -> NoReturn:
+    """Raise BadInput with this reason."""
+    raise BadInput(Reason(code, detail)) from cause
+
+
+@contextmanager
+def opened(path: Path, tags: Sequence[int] | None = None) -> Iterator[OpenedFile]:
+    """The file's data set without its pixels; only `tags` (and nothing else is even copied) where they are given.
+
+    BadInput: NOT_DICOM without the prefix of a Part 10 file, UNREADABLE_DATASET where its structure is broken,
+    TOO_LARGE for a deflate bomb. OSError where the file itself cannot be read.
+    """
+    with path.open("rb") as handle:
+        stream: BinaryIO = cast("BinaryIO", _Bounded(handle))
+        stream.seek(_PREAMBLE)
+        if stream.read(4) != b"DICM":
+            refuse(ReasonCode.NOT_DICOM, "the file has no DICM prefix")
+        with quiet():
+            found = _read(stream, tags)
+        yield found
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No warning gets out: pydicom's name values, and values can be the patient's. A deviation that matters raises.
+
+    Filters belong to the whole process, so two threads that leave in the wrong order can leave warnings ignored;
+    nothing that the product does depends on a warning.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _read(stream: BinaryIO, tags: Sequence[int] | None) -> OpenedFile:
+    try:
+        meta = read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=_after_meta)
+        syntax = str(meta.get("TransferSyntaxUID", None) or "")
+    except Exception as error:  # noqa: BLE001 -- pydicom raises a dozen kinds on broken bytes; one meaning for us
+        refuse(ReasonCode.UNREADABLE_DATASET, f"its file meta information breaks off ({type(error).__name__})", error)
+    if not syntax:
+        refuse(ReasonCode.UNREADABLE_DATASET, "its file meta information names no transfer syntax")
+    if syntax == DeflatedExplicitVRLittleEndian:
+        stream = cast("BinaryIO", _Inflated(stream))
+    found = OpenedFile(meta, meta, syntax, stream)
+
+    def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
+        if tag in _PIXEL_TAGS:
+            found.pixel_offset = stream.tell()
+            found.pixel_length = None if length == _UNDEFINED_LENGTH else length
+            found.pixel_vr = vr or ""
+        # Whatever follows Pixel Data is padding or a signature; a tag above it without any pixels ends the search too.
+        return int(tag) >= _PIXEL_TAGS[0]
+
+    try:
+        found.dataset = read_dataset(
+            stream,
+            is_implicit_VR=syntax == ImplicitVRLittleEndian,
+            is_little_endian=not found.big_endian,
+            stop_when=at_pixels,
+            specific_tags=None if tags is None else list(tags),
+        )
+    except BadInput:
+        raise
+    except Exception as error:  # noqa: BLE001 -- as above
+        refuse(ReasonCode.UNREADABLE_DATASET, f"its data set is broken ({type(error).__name__})", error)
+    if found.pixel_offset is None and (not found.dataset or _breaks_off(found.dataset, stream)):
+        refuse(ReasonCode.UNREADABLE_DATASET, "its data set breaks off")
+    return found
+
+
+def _breaks_off(dataset: Dataset, stream: BinaryIO) -> bool:
+    """Whether the file ends inside an element: the reader jumped past its end, or the last value is too short."""
+    position = stream.tell()
+    if position > stream.seek(0, os.SEEK_END):
+        return True
+    last = dataset.get_item(max(dataset.keys()))
+    return (
+        isinstance(last, RawDataElement) and last.length != _UNDEFINED_LENGTH and len(last.value or b"") < last.length
+    )
+
+
+def _after_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return tag.group != 2
+
+
+class _Bounded(io.RawIOBase):
+    """A file that never promises more bytes than it has.
+
+    CPython's own files set aside as much memory as they are asked for, and the length of a broken element can ask
+    for four gigabytes.
+    """
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self._handle = handle
+        self._size = os.fstat(handle.fileno()).st_size
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._size - self._handle.tell())
+        return self._handle.read(left if size < 0 else min(size, left))
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._handle.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._handle.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+
+class _Inflated(io.RawIOBase):
+    """The rest of a deflated file (PS3.5 section A.5), inflated only as far as it is read."""
+
+    _CHUNK = 1 << 18
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._done = bytearray()
+        self._position = 0
+
+    def read(self, size: int = -1) -> bytes:
+        end = MAX_INFLATED_BYTES + 1 if size < 0 else self._position + size
+        self._inflate_to(end)
+        content = bytes(self._done[self._position : end])
+        self._position += len(content)
+        return content
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_END:
+            self._inflate_to(MAX_INFLATED_BYTES + 1)
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: len(self._done)}[whence]
+        self._position = max(0, start + offset)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def _inflate_to(self, end: int) -> None:
+        while len(self._done) < end and not self._inflater.eof:
+            compressed = self._inflater.unconsumed_tail or self._source.read(self._CHUNK)
+            if not compressed:
+                return
+            try:
+                self._done += self._inflater.decompress(compressed, self._CHUNK * 16)
+            except zlib.error as error:
+                refuse(ReasonCode.UNREADABLE_DATASET, "its deflated data set is corrupt", error)
+            if len(self._done) > MAX_INFLATED_BYTES:
+                refuse(ReasonCode.TOO_LARGE, f"its data set inflates past {MAX_INFLATED_BYTES:,} bytes")
