@@ -1,0 +1,205 @@
+"""A model as a folder: `model.safetensors` (numbers, no code) and `manifest.json` (all that goes with them)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from pydantic import ValidationError
+
+from ocunet_pacs.domain.errors import BundleError
+from ocunet_pacs.imaging.preprocess import apply, to_tensor_array
+from ocunet_pacs.model.calibration_files import read_calibration, read_thresholds
+from ocunet_pacs.model.checkpoint import read_checkpoint
+from ocunet_pacs.model.manifest import Manifest, Provenance, parse_manifest, validation_problems
+from ocunet_pacs.model.network import empty_network
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from torch import Tensor
+
+    from ocunet_pacs.domain.ports import RgbImage
+    from ocunet_pacs.model.network import OcuNet
+
+WEIGHTS: Final = "model.safetensors"
+MANIFEST: Final = "manifest.json"
+
+
+def write_bundle(out: Path, weights: Mapping[str, Tensor], manifest: Manifest, *, overwrite: bool = False) -> Manifest:
+    """Write the folder `out`, all of it or nothing, and return the manifest with its digests.
+
+    `weights` is the state of `build_network(manifest.architecture, len(manifest.labels))`, in its names, on any device.
+    BundleError when they do not fit, or when `out` holds something: only a bundle is ever replaced, and only with
+    `overwrite`.
+    """
+    _check_fit(weights, manifest, str(out))
+    _check_room(out, overwrite=overwrite)
+    content = safetensors.torch.save({name: value.detach().cpu().contiguous() for name, value in weights.items()})
+    sealed = manifest.sealed(hashlib.sha256(content).hexdigest())
+    try:
+        _write_folder(out, {WEIGHTS: content, MANIFEST: sealed.to_bytes()})
+    except OSError as error:
+        raise BundleError(f"{out}: cannot be written: {error.strerror}") from error
+    return sealed
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """The bundle's manifest, checked key by key and against its own digest. BundleError names the file and the key."""
+    path = folder / MANIFEST
+    return parse_manifest(_read(path), str(path))
+
+
+def load_network(folder: Path, manifest: Manifest) -> OcuNet:
+    """The bundle's network in eval mode on the CPU, float32. BundleError when the weights are not the manifest's."""
+    path = folder / WEIGHTS
+    content = _read(path)
+    if hashlib.sha256(content).hexdigest() != manifest.weights_sha256:
+        raise BundleError(f"{path}: its sha256 is not the manifest's weights_sha256")
+    try:
+        weights = safetensors.torch.load(content)
+    except safetensors.SafetensorError as error:
+        raise BundleError(f"{path}: is not a safetensors file") from error
+    _check_fit(weights, manifest, str(path))
+    network = empty_network(manifest.architecture, len(manifest.labels))
+    network.load_state_dict(weights, assign=True)
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def verify_bundle(folder: Path) -> Manifest:
+    """Check all that can be checked: digests, names and shapes, and one forward with finite outputs. BundleError."""
+    manifest = load_manifest(folder)
+    network = load_network(folder, manifest)
+    pixels = apply(manifest.preprocess, _disc(manifest.preprocess.image_size)).pixels
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(to_tensor_array(manifest.preprocess, pixels))[None])
+    if not bool(torch.isfinite(logits).all()):
+        raise BundleError(f"{folder}: the network's outputs are not finite")
+    return manifest
+
+
+def import_checkpoint(
+    checkpoint: Path,
+    out: Path,
+    *,
+    now: datetime,
+    calibration: Path | None = None,
+    thresholds: Path | None = None,
+    name: str | None = None,
+    untrained: bool = False,
+    overwrite: bool = False,
+) -> Manifest:
+    """Make a bundle out of OcuNet's checkpoint and the files of its calibration, where there are any.
+
+    `thresholds` goes before those in `calibration`; without either, every label gets the checkpoint's one threshold and
+    without `calibration` the temperature is 1. `untrained` marks the bundle so, whatever the checkpoint's record says.
+    `name` defaults to the checkpoint's file name. UnsafeCheckpoint, BundleError.
+    """
+    source = read_checkpoint(checkpoint)
+    fitted = read_calibration(calibration, source.labels) if calibration else None
+    if thresholds:
+        chosen, chosen_by = read_thresholds(thresholds, source.labels), thresholds.name
+    elif calibration and fitted and fitted.thresholds is not None:
+        chosen, chosen_by = dict(fitted.thresholds), calibration.name
+    else:
+        chosen, chosen_by = dict.fromkeys(source.labels, source.threshold), "one threshold for all, from the checkpoint"
+    try:
+        manifest = Manifest(
+            name=name or checkpoint.stem,
+            created_at=now,
+            architecture=source.architecture,
+            labels=source.labels,
+            preprocess=source.preprocess,
+            temperature=fitted.temperature if fitted else 1.0,
+            thresholds=chosen,
+            calibrated=fitted is not None and (thresholds is not None or fitted.thresholds is not None),
+            trained=source.trained and not untrained,
+            provenance=Provenance(
+                source_sha256=source.source_sha256,
+                epoch=source.epoch,
+                metrics=dict(source.metrics),
+                config_sha256=source.config_sha256,
+                software=software_versions(),
+                temperature_from=calibration.name if calibration else "none: no calibration was given",
+                thresholds_from=chosen_by,
+            ),
+        )
+    except ValidationError as error:
+        raise BundleError("\n".join(validation_problems(error))) from None
+    return write_bundle(out, source.weights, manifest, overwrite=overwrite)
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of the packages that decide what a network computes."""
+    packages = ("ocunet-pacs", "torch", "timm", "numpy", "opencv-python-headless", "pillow")
+    return {package: version(package) for package in packages}
+
+
+def _check_fit(weights: Mapping[str, Tensor], manifest: Manifest, where: str) -> None:
+    expected = empty_network(manifest.architecture, len(manifest.labels)).state_dict()
+    problems = [f"{where}: {name} is missing" for name in expected if name not in weights]
+    for name, value in weights.items():
+        if name not in expected:
+            problems.append(f"{where}: {name} is unknown")
+        elif (value.shape, value.dtype) != (expected[name].shape, expected[name].dtype):
+            problems.append(f"{where}: {name} is {value.dtype} {tuple(value.shape)}")
+    if problems:
+        raise BundleError("\n".join(problems))
+
+
+def _check_room(out: Path, *, overwrite: bool) -> None:
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise BundleError(f"{out}: is not a folder")
+    found = {path.name for path in out.iterdir()}
+    if found and not overwrite:
+        raise BundleError(f"{out}: is not empty; name another folder, or ask to overwrite it")
+    if not found <= {WEIGHTS, MANIFEST}:
+        raise BundleError(f"{out}: holds other things than a bundle and is not overwritten")
+
+
+def _write_folder(out: Path, files: Mapping[str, bytes]) -> None:
+    """The new folder is complete and durable before it takes the name; an old one goes only after that."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as room:
+        made, old = Path(room) / "new", Path(room) / "old"
+        made.mkdir()
+        for name, content in files.items():
+            with (made / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        if out.exists():
+            out.rename(old)
+        try:
+            made.rename(out)
+        except OSError:
+            if old.exists():
+                old.rename(out)
+            raise
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _disc(side: int) -> RgbImage:
+    """A lit disc with a gradient on black, uint8 (side, side, 3): enough structure for every layer to answer."""
+    rows, columns = np.mgrid[:side, :side] / side
+    lit = (rows - 0.5) ** 2 + (columns - 0.5) ** 2 < 0.2
+    shades = np.stack([200 - 60 * rows, 90 + 40 * columns, 40 + 20 * rows], axis=-1)
+    disc: RgbImage = (shades * lit[..., None]).astype(np.uint8)
+    return disc

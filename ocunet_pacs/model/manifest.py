@@ -1,0 +1,173 @@
+"""What a bundle says about its weights: `manifest.json`, read strictly and written in exactly one way.
+
+The digest that identifies a bundle everywhere (reports, the keys of analyses) is the sha256 over the canonical manifest
+without its digest fields, followed by the sha256 of the weights.
+"""
+# Annotations are evaluated by pydantic, so this module does not postpone them.
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
+
+from ocunet_pacs.domain.errors import BundleError
+from ocunet_pacs.domain.labels import BY_NAME
+from ocunet_pacs.imaging.preprocess import PreprocessSpec
+
+_DIGESTS: Final = {"weights_sha256", "bundle_sha256"}
+
+
+def _read_spec(value: object) -> PreprocessSpec:
+    if isinstance(value, PreprocessSpec):
+        return value
+    if not isinstance(value, dict):
+        raise ValueError("is not a mapping")  # noqa: TRY004 -- pydantic collects ValueErrors only
+    return PreprocessSpec.from_dict(value)
+
+
+Spec = Annotated[PreprocessSpec, PlainValidator(_read_spec), PlainSerializer(PreprocessSpec.to_dict)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._+-]{0,63}$")]
+"""At most 64 plain characters: the name goes into DICOM elements of value representation LO (PS3.5 section 6.2)."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Provenance(_Strict):
+    """Where the weights and their calibration come from; empty where nobody knows.
+
+    `source_sha256` is the file that the weights were taken from, `epoch` and `metrics` are its training record,
+    `config_sha256` identifies the training configuration, `software` maps packages to versions, `temperature_from` and
+    `thresholds_from` say in words who chose them, `notes` holds whatever else a model card needs (data, terms).
+    """
+
+    source_sha256: Sha256 | None = None
+    epoch: int | None = None
+    metrics: dict[str, float] = {}
+    config_sha256: Sha256 | None = None
+    software: dict[str, str] = {}
+    temperature_from: str = ""
+    thresholds_from: str = ""
+    notes: dict[str, str] = {}
+
+
+class Manifest(_Strict):
+    """Everything but the numbers. `labels` are in the order of the network's outputs.
+
+    `calibrated`: temperature and thresholds were fitted to this model. `trained`: the weights come out of a training
+    run. The two digests are empty until the bundle is written (`sealed`).
+    """
+
+    format_version: Literal[1] = 1
+    name: Name
+    created_at: AwareDatetime
+    architecture: str
+    labels: tuple[str, ...]
+    preprocess: Spec
+    temperature: float
+    thresholds: dict[str, float]
+    calibrated: bool
+    trained: bool
+    provenance: Provenance = Provenance()
+    weights_sha256: str = ""
+    bundle_sha256: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        problems = [
+            *label_problems(self.labels),
+            *temperature_problems(self.temperature),
+            *threshold_problems(self.thresholds, self.labels),
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def digest(self) -> str:
+        """sha256 (hex) that identifies the bundle: everything in this manifest, and through it the weights."""
+        content = self.model_dump(mode="json", exclude=_DIGESTS)
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256((canonical + self.weights_sha256).encode("ascii")).hexdigest()
+
+    def sealed(self, weights_sha256: str) -> "Manifest":
+        """The same manifest with both digests filled in."""
+        manifest = self.model_copy(update={"weights_sha256": weights_sha256})
+        return manifest.model_copy(update={"bundle_sha256": manifest.digest})
+
+    def to_bytes(self) -> bytes:
+        """The file: ASCII JSON, two spaces, fields in the order of this class, a line end."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, allow_nan=False).encode("ascii") + b"\n"
+
+
+def parse_manifest(content: bytes, where: str) -> Manifest:
+    """The sealed manifest in `content`; `where` names the file in errors.
+
+    BundleError names every unknown or missing key and wrong value; it also refuses a digest that does not belong to the
+    content, and any other way to write the same content than `Manifest.to_bytes`.
+    """
+    try:
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError as error:
+        raise BundleError("\n".join(f"{where}: {line}" for line in validation_problems(error))) from None
+    if manifest.bundle_sha256 != manifest.digest or manifest.to_bytes() != content:
+        raise BundleError(f"{where}: bundle_sha256 does not match, the file was changed after it was written")
+    return manifest
+
+
+def validation_problems(error: ValidationError) -> list[str]:
+    """One line for each problem that pydantic found: the key's path and what is wrong with it."""
+    lines = []
+    for problem in error.errors(include_url=False):
+        path = ".".join(str(part) for part in problem["loc"])
+        text = str(problem.get("ctx", {}).get("error", problem["msg"]))
+        lines.append(f"{path}: {text}" if path else text)
+    return lines
+
+
+def label_problems(labels: Sequence[str]) -> list[str]:
+    """One line for each fault: labels are those of `domain.labels`, each at most once, at least one."""
+    if not labels:
+        return ["labels: there are none"]
+    problems = [f"labels: {label!r} is not in the table of labels" for label in labels if label not in BY_NAME]
+    if len(set(labels)) != len(labels):
+        problems.append("labels: one occurs twice")
+    return problems
+
+
+def temperature_problems(temperature: object) -> list[str]:
+    """A line unless it is a positive, finite number."""
+    if _is_number(temperature, 0.0, math.inf) and temperature != 0:
+        return []
+    return [f"temperature: {temperature!r} is not a positive number"]
+
+
+def threshold_problems(thresholds: Mapping[str, object], labels: Sequence[str]) -> list[str]:
+    """One line for each label without a threshold in [0, 1], and for each threshold without a label."""
+    problems = [f"thresholds.{label}: is missing" for label in labels if label not in thresholds]
+    for label, value in thresholds.items():
+        if label not in labels:
+            problems.append(f"thresholds.{label}: the model has no such label")
+        elif not _is_number(value, 0.0, 1.0):
+            problems.append(f"thresholds.{label}: {value!r} is not a number from 0 to 1")
+    return problems
+
+
+def _is_number(value: object, low: float, high: float) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and low <= value <= high
