@@ -1,0 +1,276 @@
+"""The part of an object that is not its content: patient and study as the photographs have them, equipment, encoding.
+
+What the photographs say about patient and study is copied, never corrected, because an archive files by it; the one
+exception are dates, times and sexes that no reader could parse, which stay empty (type 2). Text becomes UTF-8.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from copy import deepcopy
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pydicom.charset import convert_encodings, decode_element
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.tag import Tag
+from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.valuerep import PersonName
+
+from ocunet_pacs.domain.errors import InvalidReport
+from ocunet_pacs.domain.labels import PRIVATE_SCHEME
+from ocunet_pacs.domain.result import derive_uid
+from ocunet_pacs.imaging.header import MANUFACTURER, MODEL_NAME
+from ocunet_pacs.imaging.part10 import opened, quiet
+from ocunet_pacs.report import codes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from ocunet_pacs.domain.result import BundleRef
+    from ocunet_pacs.report.report_settings import ReportSettings
+
+IMPLEMENTATION_VERSION_NAME = "OCUNET_PACS"
+
+REQUIRED = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "StudyID",
+)
+"""Type 2 of the Patient and General Study modules (PS3.3 C.7.1.1, C.7.2.1): present, empty where nobody knows."""
+
+OPTIONAL = (
+    "IssuerOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "TypeOfPatientID",
+    "OtherPatientIDs",
+    "OtherPatientIDsSequence",
+    "OtherPatientNames",
+    "PatientBirthTime",
+    "EthnicGroup",
+    "PatientComments",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+    "ClinicalTrialSponsorName",
+    "ClinicalTrialProtocolID",
+    "ClinicalTrialProtocolName",
+    "ClinicalTrialSiteID",
+    "ClinicalTrialSiteName",
+    "ClinicalTrialSubjectID",
+    "ClinicalTrialSubjectReadingID",
+    "ClinicalTrialTimePointID",
+    "ClinicalTrialTimePointDescription",
+    "StudyDescription",
+    "ProcedureCodeSequence",
+    "IssuerOfAccessionNumberSequence",
+    "ConsultingPhysicianName",
+    "PhysiciansOfRecord",
+    "NameOfPhysiciansReadingStudy",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "AdmissionID",
+    "TimezoneOffsetFromUTC",
+)
+"""Copied where the photographs have them."""
+
+_OF_THE_IMAGE = (
+    "SpecificCharacterSet",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "Modality",
+    "InstitutionName",
+    "Rows",
+    "Columns",
+    "AcquisitionDateTime",
+    "AcquisitionDate",
+    "AcquisitionTime",
+    "ContentDate",
+    "ContentTime",
+    "AnatomicRegionSequence",
+    "PatientOrientation",
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
+)
+_TAGS = tuple(int(Tag(keyword)) for keyword in REQUIRED + OPTIONAL + _OF_THE_IMAGE)
+
+_PATTERNS: Mapping[str, str] = {
+    "PatientBirthDate": r"\d{8}",
+    "StudyDate": r"\d{8}",
+    "StudyTime": r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?",
+    "PatientBirthTime": r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?",
+    "PatientSex": "[MFO]",
+    "PatientAge": r"\d{3}[DWMY]",
+    "TimezoneOffsetFromUTC": r"[+-]\d{4}",
+}
+
+
+def read_source(path: Path) -> Dataset:
+    """What we use of a photograph's header, as Unicode, with Transfer Syntax UID in its file meta information.
+
+    BadInput when the file is not readable DICOM. A single value that cannot be decoded is left out.
+    """
+    with opened(path, _TAGS) as file, quiet():
+        encodings = convert_encodings(file.dataset.get("SpecificCharacterSet") or "ISO_IR 6")
+        ds = Dataset()
+        for tag in sorted(file.dataset.keys()):
+            try:
+                element = file.dataset[tag]
+                decode_element(element, encodings)
+            except Exception:  # noqa: BLE001, S112 -- pydicom raises a dozen kinds on a broken value
+                continue
+            ds.add(element)
+    ds.SpecificCharacterSet = "ISO_IR 192"
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = UID(file.transfer_syntax_uid)
+    return ds
+
+
+def inherit(sources: Sequence[Dataset], study_instance_uid: str) -> Dataset:
+    """A new data set with the patient and the study of the photographs.
+
+    Each attribute comes from the first photograph that has a value for it. InvalidReport when the photographs are of
+    different studies or name different patients.
+    """
+    if {str(ds.get("StudyInstanceUID", "")) for ds in sources} != {study_instance_uid}:
+        raise InvalidReport("one study: a photograph belongs to another study than its result")
+    if len({patient for ds in sources if (patient := str(ds.get("PatientID") or "").strip())}) > 1:
+        raise InvalidReport("one patient: the photographs of the study name different patients")
+    ds = Dataset()
+    ds.SpecificCharacterSet = "ISO_IR 192"
+    ds.StudyInstanceUID = study_instance_uid
+    with quiet():
+        for keyword in REQUIRED + OPTIONAL:
+            value = next((v for s in sources if (v := _usable(s, keyword)) is not None), None)
+            if value is not None:
+                setattr(ds, keyword, value)
+            elif keyword in REQUIRED:
+                setattr(ds, keyword, "")
+    return ds
+
+
+def _usable(source: Dataset, keyword: str) -> object | None:
+    """The value, detached from its source; None where it is absent, empty or not what its VR allows."""
+    element = source.get_item(keyword)
+    if element is None:
+        return None
+    value = source.get(keyword)
+    if value is None or not str(value).strip() or (hasattr(value, "__len__") and len(value) == 0):
+        return None
+    pattern = _PATTERNS.get(keyword)
+    if pattern and not (re.fullmatch(pattern, str(value).strip()) and _real_date(keyword, str(value))):
+        return None
+    if isinstance(value, PersonName):
+        return PersonName(str(value))
+    detached: object = deepcopy(value)
+    return detached
+
+
+def _real_date(keyword: str, value: str) -> bool:
+    if not keyword.endswith("Date"):
+        return True
+    try:
+        datetime.strptime(value.strip(), "%Y%m%d").astimezone()
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+def set_time(ds: Dataset, now: datetime) -> str:
+    """Content and creation time, in the zone that the object's other times are in; returns the same as DT.
+
+    That zone is Timezone Offset From UTC (0008,0201) where the photographs give it and this machine's otherwise.
+    """
+    offset = ds.get("TimezoneOffsetFromUTC")
+    local = now.astimezone(datetime.strptime(offset, "%z").tzinfo) if offset else now.astimezone()
+    date, time = local.strftime("%Y%m%d"), local.strftime("%H%M%S.%f")
+    ds.InstanceCreationDate = ds.ContentDate = date
+    ds.InstanceCreationTime = ds.ContentTime = time
+    return f"{date}{time}{local.strftime('%z')}"
+
+
+def set_equipment(
+    ds: Dataset, bundle: BundleRef, settings: ReportSettings, software_version: str, *, moment: str, institution: str
+) -> None:
+    """General and Enhanced General Equipment, and ourselves as Contributing Equipment (PS3.3 C.7.5.1, C.12.1).
+
+    `moment` is the DT of our contribution, `institution` the photographs' Institution Name.
+    """
+    versions = [software_version, f"{bundle.name} {bundle.digest[:12]}"[:64]]
+    if not bundle.trained:
+        versions.append("UNTRAINED WEIGHTS")
+    ds.Manufacturer = MANUFACTURER
+    ds.ManufacturerModelName = MODEL_NAME
+    ds.DeviceSerialNumber = bundle.digest[:16]
+    ds.SoftwareVersions = versions
+    ds.DeviceUID = device_uid(bundle)
+    if settings.institution_name or institution:
+        ds.InstitutionName = settings.institution_name or institution
+    ours = Dataset()
+    ours.PurposeOfReferenceCodeSequence = [codes.concept(codes.PROCESSING_EQUIPMENT)]
+    ours.Manufacturer = MANUFACTURER
+    ours.ManufacturerModelName = MODEL_NAME
+    ours.StationName = settings.device_name[:16]
+    ours.DeviceSerialNumber = bundle.digest[:16]
+    ours.SoftwareVersions = versions
+    ours.DeviceUID = device_uid(bundle)
+    ours.ContributionDateTime = moment
+    ours.ContributionDescription = (
+        "Classified with untrained weights" if not bundle.trained else "Classified colour fundus photographs"
+    )
+    ds.ContributingEquipmentSequence = [ours]
+
+
+def device_uid(bundle: BundleRef) -> str:
+    """UID of the device that these weights are."""
+    return derive_uid("device", bundle.digest)
+
+
+def institution_of(sources: Iterable[Dataset]) -> str:
+    """The photographs' Institution Name, "" where none has one."""
+    return next((name for ds in sources if (name := str(ds.get("InstitutionName") or "").strip())), "")
+
+
+def set_private_scheme(ds: Dataset) -> None:
+    """Coding Scheme Identification Sequence for our private codes (PS3.3 C.12.1)."""
+    scheme = Dataset()
+    scheme.CodingSchemeDesignator = PRIVATE_SCHEME
+    scheme.CodingSchemeName = codes.PRIVATE_SCHEME_NAME
+    scheme.CodingSchemeResponsibleOrganization = "OcuNet PACS"
+    ds.CodingSchemeIdentificationSequence = [scheme]
+
+
+def encode(ds: Dataset) -> bytes:
+    """The whole file (PS3.10), explicit little endian, under our own implementation UID."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = ds.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = UID(derive_uid("implementation"))
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+    ds.file_meta = meta
+    buffer = io.BytesIO()
+    ds.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def acquired(source: Dataset) -> tuple[str, str]:
+    """When the photograph was taken, as DA and TM without fraction; "" for what the header does not say."""
+    moment = str(source.get("AcquisitionDateTime") or "")
+    date = moment[:8] or str(source.get("AcquisitionDate") or source.get("ContentDate") or "")
+    time = moment[8:14] or str(source.get("AcquisitionTime") or source.get("ContentTime") or "")[:6]
+    if not (re.fullmatch(_PATTERNS["StudyDate"], date) and _real_date("StudyDate", date)):
+        return "", ""
+    return date, time if re.fullmatch(r"([01]\d|2[0-3])[0-5]\d[0-5]\d", time) else ""

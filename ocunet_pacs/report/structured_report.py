@@ -1,0 +1,212 @@
+"""One structured report a study: Comprehensive 3D SR after TID 1500, PS3.3 A.35.13 and PS3.16 Annex A.
+
+The tree, in the order that a reader meets it: what it is (and UNTRAINED where so), the summary per eye, the image
+library, one measurement group for each image and label, and remarks: disclaimer, what was not assessed and why,
+contradictions, the model. TID 1500 is extensible: the texts at the top are additions, the remarks are its rows for
+qualitative evaluations.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydicom.dataset import Dataset
+
+from ocunet_pacs.domain.errors import BadInput, InvalidReport
+from ocunet_pacs.domain.result import DicomObject, OutputKind, derive_uid
+from ocunet_pacs.domain.study import Reason, ReasonCode
+from ocunet_pacs.imaging.header import MANUFACTURER, MODEL_NAME
+from ocunet_pacs.report import codes, header, ordering, tree, wording
+from ocunet_pacs.report.groups import GroupContext, measurement_groups
+from ocunet_pacs.report.tree import Relation
+from ocunet_pacs.report.validate import check_report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from highdicom.sr import ContentItem
+
+    from ocunet_pacs.domain.result import ImageResult, Output, StudyResult
+    from ocunet_pacs.report.report_settings import ReportSettings
+
+
+def build_report(
+    result: StudyResult,
+    sources: Mapping[str, Path],
+    heatmaps: Mapping[str, Output],
+    *,
+    settings: ReportSettings,
+    now: datetime,
+    software_version: str,
+) -> DicomObject:
+    """The report, checked and encoded.
+
+    Photographs whose header cannot be read are named in the text and not referenced. BadInput when none can be read
+    (then nobody knows whose report it is), InvalidReport when what was handed in does not fit together.
+    """
+    headers = _read(result, sources)
+    for image in result.images:
+        if image.heatmap_uid and image.heatmap_uid not in heatmaps:
+            raise InvalidReport("heatmap handed over: an image names a heatmap that is not among the heatmaps")
+    ds = header.inherit(list(headers.values()), result.study_instance_uid)
+    _describe(ds, result, settings)
+    moment = header.set_time(ds, now)
+    institution = header.institution_of(headers.values())
+    header.set_equipment(ds, result.bundle, settings, software_version, moment=moment, institution=institution)
+    header.set_private_scheme(ds)
+    context = GroupContext(result, settings, software_version, headers, heatmaps)
+    root = _root(context)
+    for element in root:
+        ds.add(element)
+    ds.CurrentRequestedProcedureEvidenceSequence = _evidence(context)
+    check_report(ds)
+    content = header.encode(ds)
+    return DicomObject(OutputKind.REPORT, ds.SOPClassUID, str(ds.SOPInstanceUID), str(ds.SeriesInstanceUID), content)
+
+
+def _read(result: StudyResult, sources: Mapping[str, Path]) -> dict[str, Dataset]:
+    """The readable headers of the study's instances by SOP Instance UID, in the report's order."""
+    headers: dict[str, Dataset] = {}
+    for image in ordering.by_eye(result.images):
+        uid = image.sop_instance_uid
+        if uid in headers or uid not in sources:
+            continue
+        try:
+            headers[uid] = header.read_source(sources[uid])
+        except BadInput:
+            if image.assessed:
+                raise
+    if not headers:
+        raise BadInput(Reason(ReasonCode.UNREADABLE_DATASET, "no photograph of the study has a readable header"))
+    return headers
+
+
+def _describe(ds: Dataset, result: StudyResult, settings: ReportSettings) -> None:
+    """SOP Common, SR Document Series and SR Document General (PS3.3 C.12.1, C.17.1, C.17.2)."""
+    ds.SOPClassUID = settings.sr_class_uid
+    ds.SOPInstanceUID = derive_uid("report", result.key)
+    ds.SeriesInstanceUID = derive_uid("report series", result.key)
+    ds.Modality = "SR"
+    ds.SeriesNumber = settings.series_number
+    ds.SeriesDescription = "OcuNet AI report" if result.bundle.trained else "OcuNet AI report UNTRAINED"
+    ds.SeriesDescriptionCodeSequence = [codes.concept(codes.IMAGING_MEASUREMENT_REPORT)]
+    ds.ReferencedPerformedProcedureStepSequence = []
+    ds.InstanceNumber = max(1, result.revision)
+    ds.CompletionFlag = "COMPLETE"
+    ds.VerificationFlag = "UNVERIFIED"
+    ds.PreliminaryFlag = "PRELIMINARY"
+    ds.ContentQualification = settings.content_qualification
+    ds.PerformedProcedureCodeSequence = []
+    if result.predecessor is not None:
+        earlier = result.predecessor
+        ds.PredecessorDocumentsSequence = _references(
+            result.study_instance_uid,
+            [(earlier.series_instance_uid, earlier.sop_class_uid, earlier.sop_instance_uid)],
+        )
+
+
+def _root(context: GroupContext) -> ContentItem:
+    result, settings = context.result, context.settings
+    banner = [] if result.bundle.trained else [tree.text(codes.COMMENT, wording.UNTRAINED)]
+    children = [
+        tree.code(codes.LANGUAGE, codes.ENGLISH, Relation.HAS_CONCEPT_MOD),
+        *_observer(context),
+        tree.code(codes.PROCEDURE_REPORTED, codes.CAMERA_FUNDOSCOPY, Relation.HAS_CONCEPT_MOD),
+        *banner,
+        *(tree.text(codes.SUMMARY, line) for line in wording.summary(result, settings)),
+        _image_library(context),
+        tree.container(codes.IMAGING_MEASUREMENTS, measurement_groups(context)),
+        tree.container(
+            codes.QUALITATIVE_EVALUATIONS,
+            [tree.text(codes.COMMENT, line) for line in wording.remarks(result, settings)],
+        ),
+    ]
+    return tree.container(codes.IMAGING_MEASUREMENT_REPORT, children, "1500", relation=None)
+
+
+def _observer(context: GroupContext) -> list[ContentItem]:
+    """TID 1004: the device that speaks."""
+    bundle, settings = context.result.bundle, context.settings
+    name = settings.device_name if bundle.trained else f"{settings.device_name} UNTRAINED"
+    return [
+        tree.code(codes.OBSERVER_TYPE, codes.DEVICE, Relation.HAS_OBS_CONTEXT),
+        tree.uid(codes.DEVICE_OBSERVER_UID, header.device_uid(bundle)),
+        tree.text(codes.DEVICE_OBSERVER_NAME, name, Relation.HAS_OBS_CONTEXT),
+        tree.text(codes.DEVICE_OBSERVER_MANUFACTURER, MANUFACTURER, Relation.HAS_OBS_CONTEXT),
+        tree.text(codes.DEVICE_OBSERVER_MODEL_NAME, MODEL_NAME, Relation.HAS_OBS_CONTEXT),
+        tree.text(codes.DEVICE_OBSERVER_SERIAL_NUMBER, bundle.digest[:16], Relation.HAS_OBS_CONTEXT),
+    ]
+
+
+def _image_library(context: GroupContext) -> ContentItem:
+    """TID 1600 with one group, because some readers see the first group only."""
+    entries = []
+    seen: set[str] = set()
+    for image in ordering.by_eye(context.result.images):
+        source = context.sources.get(image.sop_instance_uid)
+        if source is not None and image.sop_instance_uid not in seen:
+            seen.add(image.sop_instance_uid)
+            entries.append(_library_entry(image, source))
+    return tree.container(codes.IMAGE_LIBRARY, [tree.container(codes.IMAGE_LIBRARY_GROUP, entries)])
+
+
+def _library_entry(image: ImageResult, source: Dataset) -> ContentItem:
+    if "Rows" not in source:
+        return tree.composite(codes.SOURCE, image.sop_class_uid, image.sop_instance_uid)
+    relation = Relation.HAS_ACQ_CONTEXT
+    facts = []
+    modality = codes.MODALITIES.get(str(source.get("Modality", "")))
+    if modality is not None:
+        facts.append(tree.code(codes.MODALITY, modality, relation))
+    side = codes.LATERALITY_CODES.get(image.laterality)
+    if side is not None:
+        facts.append(tree.code(codes.IMAGE_LATERALITY, side, relation))
+    facts += [
+        tree.number(name, int(value), codes.PIXELS, relation)
+        for name, value in ((codes.ROWS, source.Rows), (codes.COLUMNS, source.get("Columns")))
+        if value
+    ]
+    date, time = header.acquired(source)
+    if date:
+        facts.append(tree.date(codes.ACQUISITION_DATE, date, relation))
+    if date and time:
+        facts.append(tree.time(codes.ACQUISITION_TIME, time, relation))
+    entry = tree.image(codes.SOURCE, image.sop_class_uid, image.sop_instance_uid)
+    return tree.below(entry, *facts) if facts else entry
+
+
+def _evidence(context: GroupContext) -> list[Dataset]:
+    """Every instance that the tree refers to (PS3.3 C.17.2.3): the photographs and the heatmaps."""
+    rows = [(str(ds.SeriesInstanceUID), str(ds.SOPClassUID), str(ds.SOPInstanceUID)) for ds in context.sources.values()]
+    for image in ordering.by_eye(context.result.images):
+        if image.heatmap_uid:
+            heatmap = context.heatmaps[image.heatmap_uid]
+            rows.append((heatmap.series_instance_uid, heatmap.sop_class_uid, heatmap.sop_instance_uid))
+    return _references(context.result.study_instance_uid, rows)
+
+
+def _references(study: str, rows: Iterable[tuple[str, str, str]]) -> list[Dataset]:
+    """Hierarchical SOP Instance Reference Macro (PS3.3 C.17.2.1) from (series, SOP class, SOP instance)."""
+    by_series: dict[str, dict[str, str]] = {}
+    for series, sop_class, instance in rows:
+        by_series.setdefault(series, {})[instance] = sop_class
+    item = Dataset()
+    item.StudyInstanceUID = study
+    item.ReferencedSeriesSequence = [_series(series, instances) for series, instances in by_series.items()]
+    return [item]
+
+
+def _series(series_uid: str, instances: Mapping[str, str]) -> Dataset:
+    item = Dataset()
+    item.SeriesInstanceUID = series_uid
+    item.ReferencedSOPSequence = [_instance(sop_class, uid) for uid, sop_class in instances.items()]
+    return item
+
+
+def _instance(sop_class: str, uid: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = sop_class
+    item.ReferencedSOPInstanceUID = uid
+    return item
