@@ -1,0 +1,122 @@
+"""One engine for either database, set up so that a commit is durable and a writer never deadlocks with a reader.
+
+SQLite: write-ahead log with full synchronisation, so that a committed row survives a power cut; every transaction takes
+the write lock at its beginning (BEGIN IMMEDIATE), because a reader that turns writer half-way fails at once instead of
+waiting. Transactions of an engine made with `for_reading` begin deferred and wait for nobody.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import URL, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from ocunet_pacs.domain.errors import ConfigError, DatabaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+BUSY_TIMEOUT_S = 30
+OLDEST_SQLITE = (3, 35)
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for `sqlite:///…` (a file) or `postgresql://…`; connects to nothing yet.
+
+    Makes the folder of an SQLite file, readable by its owner alone. ConfigError when the URL cannot be used,
+    DatabaseError when the folder cannot be made. No message holds the URL: it may hold the password.
+    """
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, ValueError):
+        # Not chained: the cause quotes parts of the URL.
+        raise ConfigError(["database.url: this cannot be read as sqlite:///path or postgresql://…"]) from None
+    if backend == "sqlite":
+        return _open_sqlite(parsed)
+    if backend in {"postgresql", "postgres"}:
+        return _open_postgres(parsed)
+    raise ConfigError([f"database.url: {backend} is not supported; use sqlite:///path or postgresql://…"])
+
+
+def for_reading(engine: Engine) -> Engine:
+    """The same engine and pool; on SQLite its transactions do not take the write lock."""
+    return engine.execution_options(sqlite_begin="DEFERRED")
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """One transaction: committed at the end, rolled back on an error.
+
+    DatabaseError when the database is not there, locked for too long, full, or broke the connection.
+    """
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        first_line = str(cause).strip().partition("\n")[0]
+        msg = f"the database does not work: {first_line}"
+        raise DatabaseError(msg) from error
+
+
+def _open_sqlite(url: URL) -> Engine:
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise ConfigError(["database.url: the queue must outlive the process; name a file, sqlite:///path"])
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        msg = f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed (or use PostgreSQL)"
+        raise DatabaseError(msg)
+    folder = Path(url.database).parent
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"the database's folder {folder} cannot be made: {error.strerror}"
+        raise DatabaseError(msg) from error
+    # No limit on connections: each costs a file handle, and they queue for the write lock, not for the pool.
+    engine = create_engine(
+        url.set(drivername="sqlite+pysqlite"),
+        connect_args={"timeout": BUSY_TIMEOUT_S},
+        max_overflow=-1,
+        hide_parameters=True,
+    )
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    # The driver's own BEGIN comes too late (at the first write) and not before DDL; `_begin_sqlite` does it.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
+    connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+def _open_postgres(url: URL) -> Engine:
+    try:
+        return create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            # The guarded statements are written for it: each statement sees what was committed before it began.
+            isolation_level="READ COMMITTED",
+            pool_pre_ping=True,
+            max_overflow=20,
+            hide_parameters=True,
+        )
+    except ImportError:
+        raise ConfigError(["database.url: PostgreSQL needs pip install ocunet-pacs[postgres]"]) from None

@@ -1,0 +1,238 @@
+"""The tables, as SQLAlchemy Core metadata: the same rows on SQLite and PostgreSQL.
+
+    studies ──< instances         what arrived
+       └─────< analyses ──< outputs ──< deliveries        what was made of it, and where it went
+    jobs                          the queue: one row for each analysis and each delivery
+
+States of a job are drawn in `domain/job.py`; the other rows have these:
+
+    study       open       `open_since` is set: images came that no revision holds; `close_study` ends it
+                closed     `open_since` is NULL; the next new image opens the study again
+    instance    unassigned `revision` is NULL; `close_study` gives it the new revision's number
+    analysis    pending    `finished_at` is NULL and its job is not final
+                finished   `finished_at` is set, by `finish_analysis`, with `key` and `result`
+                superseded `superseded` is true: a later revision finished first, nothing of this one was kept
+    delivery    unanswered `answered_at` is NULL; `status` and `comment` are always the destination's last answer
+
+No column holds patient data: UIDs, application entity titles, keys, times, and sentences of ours. `result` holds scores
+and reasons, by UID.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Enum,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    false,
+    text,
+)
+
+from ocunet_pacs.domain.job import JobKind, JobState
+from ocunet_pacs.domain.result import OutputKind
+from ocunet_pacs.jobs.text import storable
+
+if TYPE_CHECKING:
+    from enum import StrEnum
+
+    from sqlalchemy import Dialect
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: aware in, aware UTC out. PostgreSQL keeps `timestamptz`, SQLite the UTC wall clock as text."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """To UTC; SQLite's text then sorts as time does. A naive time is a ValueError."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            msg = "a time without a zone does not enter the database"
+            raise ValueError(msg)
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """From whatever zone the session has (PostgreSQL) or none (SQLite) to aware UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Sentence(TypeDecorator[str]):
+    """Free text that a peer may have had a hand in, made `storable` on its way in."""
+
+    impl = Text()
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """See `storable`."""
+        return None if value is None else storable(value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only in a column that is INTEGER to the letter.
+_ID = BigInteger().with_variant(Integer(), "sqlite")
+# Without a length: a UID longer than its 64 characters must not fail on one database and pass on the other.
+_UID = String()
+
+
+def _words(words: type[StrEnum], name: str) -> Enum:
+    """A short text column that holds one of the enumeration's values, guarded by a check constraint."""
+    return Enum(
+        words,
+        name=name,
+        native_enum=False,
+        create_constraint=True,
+        length=16,
+        values_callable=lambda kinds: [kind.value for kind in kinds],
+    )
+
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("study_instance_uid", _UID, nullable=False, unique=True),
+    Column("open_since", UtcDateTime(), comment="NULL: every image belongs to a revision"),
+    Column("last_received_at", UtcDateTime(), nullable=False),
+    Column("revision", Integer, nullable=False, comment="the newest revision, 0 before the first"),
+)
+# The closer asks every second which studies are due; of all studies ever seen only a handful are open.
+Index(
+    "ix_studies_open",
+    studies.c.open_since,
+    sqlite_where=studies.c.open_since.is_not(None),
+    postgresql_where=studies.c.open_since.is_not(None),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("study_id", _ID, ForeignKey("studies.id"), nullable=False),
+    Column("series_instance_uid", _UID, nullable=False),
+    # Unique: of two associations that send the same object at once, one makes the row.
+    Column("sop_instance_uid", _UID, nullable=False, unique=True),
+    Column("sop_class_uid", _UID, nullable=False),
+    Column("transfer_syntax_uid", _UID, nullable=False),
+    Column("file_key", String(), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("source_ae_title", Sentence(), nullable=False),
+    Column("received_at", UtcDateTime(), nullable=False),
+    Column("opens_study", Boolean(create_constraint=False), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("revision", Integer, comment="NULL: no revision holds it yet"),
+    # Serves every look-up by study, in order of arrival; unique, because an ordinal is an image's name in reports.
+    UniqueConstraint("study_id", "ordinal"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("kind", _words(JobKind, "kind"), nullable=False),
+    Column("state", _words(JobState, "state"), nullable=False),
+    Column("subject_id", _ID, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("max_attempts", Integer, nullable=False),
+    Column("run_at", UtcDateTime(), nullable=False),
+    Column("created_at", UtcDateTime(), nullable=False),
+    Column("lease_owner", String()),
+    Column("lease_expires_at", UtcDateTime()),
+    Column("finished_at", UtcDateTime()),
+    Column("reason", Sentence()),
+    # One job for each subject: the same work cannot be queued twice.
+    UniqueConstraint("kind", "subject_id"),
+    CheckConstraint("attempt >= 0 AND attempt <= max_attempts", name="attempts"),
+    CheckConstraint(
+        "(state = 'running') = (lease_owner IS NOT NULL) AND (state = 'running') = (lease_expires_at IS NOT NULL)",
+        name="leased_while_running",
+    ),
+    CheckConstraint("(state IN ('waiting', 'running')) = (finished_at IS NULL)", name="finished"),
+)
+# The claim: the first waiting job by run_at and id. Done jobs, nearly all of the table, are not in this index, so a
+# claim costs the same after a year.
+Index(
+    "ix_jobs_claim",
+    jobs.c.run_at,
+    jobs.c.id,
+    sqlite_where=text("state = 'waiting'"),
+    postgresql_where=text("state = 'waiting'"),
+)
+# The reaper: as many rows as there are workers.
+Index(
+    "ix_jobs_leases",
+    jobs.c.lease_expires_at,
+    sqlite_where=text("state = 'running'"),
+    postgresql_where=text("state = 'running'"),
+)
+
+analyses = Table(
+    "analyses",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("study_id", _ID, ForeignKey("studies.id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    # Unique: the same work gives its result once (see domain/result.py: work_key).
+    Column("key", String(64), unique=True),
+    Column("result", Text, comment="JSON of the study's result"),
+    Column("superseded", Boolean(create_constraint=False), nullable=False, server_default=false()),
+    Column("created_at", UtcDateTime(), nullable=False),
+    Column("finished_at", UtcDateTime()),
+    # Serves the look-up of earlier and later revisions.
+    UniqueConstraint("study_id", "revision"),
+)
+
+outputs = Table(
+    "outputs",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    # Indexed: a revision asks for its predecessor's report.
+    Column("analysis_id", _ID, ForeignKey("analyses.id"), nullable=False, index=True),
+    Column("kind", _words(OutputKind, "kind"), nullable=False),
+    Column("sop_class_uid", _UID, nullable=False),
+    # Unique: a re-run makes no second row. The listener asks by it whether an object that arrives is ours.
+    Column("sop_instance_uid", _UID, nullable=False, unique=True),
+    Column("series_instance_uid", _UID, nullable=False),
+    Column("file_key", String(), nullable=False),
+    Column("created_at", UtcDateTime(), nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("output_id", _ID, ForeignKey("outputs.id"), nullable=False),
+    Column("destination", String(), nullable=False),
+    Column("status", Integer, comment="DICOM status of the last answer; NULL: nobody answered"),
+    Column("comment", Sentence()),
+    Column("answered_at", UtcDateTime()),
+    UniqueConstraint("output_id", "destination"),
+)

@@ -1,0 +1,75 @@
+"""Queue and ledger in one object over one engine, with what operators ask about a job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select
+
+from ocunet_pacs.domain.job import JobKind
+from ocunet_pacs.jobs.engine import transaction
+from ocunet_pacs.jobs.migrate import current_revision
+from ocunet_pacs.jobs.schema import analyses, deliveries, jobs, outputs, studies
+from ocunet_pacs.jobs.sql_ledger import SqlLedger
+from ocunet_pacs.jobs.sql_queue import SqlQueue
+
+if TYPE_CHECKING:
+    from ocunet_pacs.domain.job import Job
+
+
+class SqlJobs(SqlQueue, SqlLedger):
+    """`JobQueue` and `Ledger` over an engine of `open_engine`. Threads may share it; a fork opens its own."""
+
+    def describe(self, job: Job) -> dict[str, str]:
+        """What the job is about, as words for a person; empty when its subject is not there.
+
+        An analysis: study (UID), revision. A delivery: object (UID), kind, study, revision, destination, answer.
+        """
+        of_study = (studies.c.study_instance_uid.label("study"), analyses.c.revision)
+        if job.kind is JobKind.ANALYSE:
+            query = select(*of_study).join_from(analyses, studies).where(analyses.c.id == job.subject_id)
+        else:
+            query = (
+                select(
+                    outputs.c.sop_instance_uid.label("object"),
+                    outputs.c.kind,
+                    *of_study,
+                    deliveries.c.destination,
+                    deliveries.c.status,
+                    deliveries.c.comment,
+                    deliveries.c.answered_at,
+                )
+                .join_from(deliveries, outputs)
+                .join(analyses)
+                .join(studies)
+                .where(deliveries.c.id == job.subject_id)
+            )
+        with transaction(self._reading) as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        if row is None:
+            return {}
+        words = dict(row)
+        if job.kind is JobKind.DELIVER:
+            words["answer"] = _answer(
+                words.pop("status"), words.pop("comment"), answered=words.pop("answered_at") is not None
+            )
+        return {name: str(value) for name, value in words.items()}
+
+    def delivery_counts(self) -> dict[str, int]:
+        """How many delivery jobs are in each state (absent is 0), by the state's word."""
+        query = select(jobs.c.state, func.count()).where(jobs.c.kind == JobKind.DELIVER).group_by(jobs.c.state)
+        with transaction(self._reading) as connection:
+            return {state.value: number for state, number in connection.execute(query)}
+
+    @property
+    def schema_version(self) -> str | None:
+        """The revision of the database's schema; None when there is none."""
+        with transaction(self._reading) as connection:
+            return current_revision(connection)
+
+
+def _answer(status: int | None, comment: str | None, *, answered: bool) -> str:
+    if not answered:
+        return "not tried yet"
+    code = "no answer" if status is None else f"0x{status:04X}"
+    return f"{code} {comment}" if comment else code

@@ -1,0 +1,172 @@
+"""The queue on SQLite and PostgreSQL: one guarded statement for each move, the same on both.
+
+A guarded statement names in its WHERE what the caller believes, and changes nothing when that is no longer so. That
+holds without further locks on PostgreSQL (READ COMMITTED: a statement that waited for a row looks at its new version
+again) and on SQLite (one writer at a time).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, bindparam, func, select, update
+
+from ocunet_pacs.domain.job import Job, JobKind, JobState
+from ocunet_pacs.domain.ports import JobQueue
+from ocunet_pacs.jobs.engine import for_reading, transaction
+from ocunet_pacs.jobs.schema import jobs
+from ocunet_pacs.jobs.transitions import after, taken_away
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime, timedelta
+
+    from sqlalchemy import BindParameter, ColumnElement, Connection, Engine, Row
+
+    from ocunet_pacs.domain.job import Outcome
+
+
+class SqlQueue(JobQueue):
+    """`JobQueue` over an engine of `open_engine`, whose schema is up to date. Threads may share it; forks may not."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._writing = engine
+        self._reading = for_reading(engine)
+
+    def claim(self, kinds: Sequence[JobKind], owner: str, now: datetime, lease: timedelta) -> Job | None:
+        """See `JobQueue.claim`. Rows that another worker is claiming right now are skipped, not waited for."""
+        first_due = (
+            select(jobs.c.id)
+            .where(jobs.c.state == _literal(JobState.WAITING), jobs.c.kind.in_(kinds), jobs.c.run_at <= now)
+            .order_by(jobs.c.run_at, jobs.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+            .scalar_subquery()
+        )
+        take = (
+            update(jobs)
+            .where(jobs.c.id == first_due)
+            .values(
+                state=JobState.RUNNING,
+                attempt=jobs.c.attempt + 1,
+                lease_owner=owner,
+                lease_expires_at=now + lease,
+            )
+            .returning(*jobs.c)
+        )
+        with transaction(self._writing) as connection:
+            row = connection.execute(take).one_or_none()
+        return None if row is None else as_job(row)
+
+    def renew(self, job: Job, now: datetime, lease: timedelta) -> bool:
+        """See `JobQueue.renew`."""
+        extend = update(jobs).where(still_ours(job)).values(lease_expires_at=now + lease)
+        with transaction(self._writing) as connection:
+            return connection.execute(extend).rowcount == 1
+
+    def finish(self, job: Job, outcome: Outcome, now: datetime, jitter: float) -> bool:
+        """See `JobQueue.finish`."""
+        with transaction(self._writing) as connection:
+            return move(connection, job, after(job, outcome, now, jitter))
+
+    def reap(self, now: datetime, is_gone: Callable[[str], bool]) -> int:
+        """See `JobQueue.reap`. Asks `is_gone` once for each owner, outside the write transaction."""
+        with transaction(self._reading) as connection:
+            rows = connection.execute(
+                select(*jobs.c).where(jobs.c.state == _literal(JobState.RUNNING)).order_by(jobs.c.id)
+            )
+            running = [as_job(row) for row in rows]
+        gone = {owner for owner in {job.lease_owner for job in running} if owner is not None and is_gone(owner)}
+        lost = [job for job in running if job.lease_owner in gone or _expired(job, now)]
+        if not lost:
+            return 0
+        with transaction(self._writing) as connection:
+            # A lease that was renewed since it was read is not taken: its owner lives.
+            return sum(
+                move(connection, job, taken_away(job, now), jobs.c.lease_expires_at == job.lease_expires_at)
+                for job in lost
+            )
+
+    def get(self, job_id: int) -> Job | None:
+        """See `JobQueue.get`."""
+        with transaction(self._reading) as connection:
+            row = connection.execute(select(*jobs.c).where(jobs.c.id == job_id)).one_or_none()
+        return None if row is None else as_job(row)
+
+    def find(self, *, state: JobState | None = None, kind: JobKind | None = None, limit: int = 100) -> list[Job]:
+        """See `JobQueue.find`."""
+        query = select(*jobs.c).order_by(jobs.c.id.desc()).limit(limit)
+        if state is not None:
+            query = query.where(jobs.c.state == state)
+        if kind is not None:
+            query = query.where(jobs.c.kind == kind)
+        with transaction(self._reading) as connection:
+            return [as_job(row) for row in connection.execute(query)]
+
+    def retry(self, job_id: int, now: datetime) -> bool:
+        """See `JobQueue.retry`."""
+        again = (
+            update(jobs)
+            .where(jobs.c.id == job_id, jobs.c.state == JobState.DEAD)
+            .values(state=JobState.WAITING, attempt=0, run_at=now, finished_at=None)
+        )
+        with transaction(self._writing) as connection:
+            return connection.execute(again).rowcount == 1
+
+    def discard(self, job_id: int, now: datetime) -> bool:
+        """See `JobQueue.discard`. The reason why it died stays."""
+        away = (
+            update(jobs)
+            .where(jobs.c.id == job_id, jobs.c.state == JobState.DEAD)
+            .values(state=JobState.DISCARDED, finished_at=now)
+        )
+        with transaction(self._writing) as connection:
+            return connection.execute(away).rowcount == 1
+
+    def counts(self) -> dict[tuple[JobKind, JobState], int]:
+        """See `JobQueue.counts`."""
+        query = select(jobs.c.kind, jobs.c.state, func.count()).group_by(jobs.c.kind, jobs.c.state)
+        with transaction(self._reading) as connection:
+            return {(kind, state): number for kind, state, number in connection.execute(query)}
+
+
+def still_ours(job: Job) -> ColumnElement[bool]:
+    """The guard: the row is still running, leased to the owner that `job` names, in the same attempt."""
+    return and_(
+        jobs.c.id == job.id,
+        jobs.c.state == JobState.RUNNING,
+        jobs.c.lease_owner == job.lease_owner,
+        jobs.c.attempt == job.attempt,
+    )
+
+
+def move(connection: Connection, job: Job, becomes: Job, *also: ColumnElement[bool]) -> bool:
+    """Write what the running `job` becomes, if it is still ours (and `also` holds); whether it was."""
+    change = (
+        update(jobs)
+        .where(still_ours(job), *also)
+        .values(
+            state=becomes.state,
+            attempt=becomes.attempt,
+            run_at=becomes.run_at,
+            lease_owner=becomes.lease_owner,
+            lease_expires_at=becomes.lease_expires_at,
+            finished_at=becomes.finished_at,
+            reason=becomes.reason,
+        )
+    )
+    return connection.execute(change).rowcount == 1
+
+
+def as_job(row: Row[*tuple[object, ...]]) -> Job:
+    """A row of `jobs` as the domain knows it; the columns are named as the fields are."""
+    return Job(**row._asdict())
+
+
+def _literal(state: JobState) -> BindParameter[JobState]:
+    """The state as a literal in the statement: a partial index is not used for a value that is bound later."""
+    return bindparam(None, state, jobs.c.state.type, literal_execute=True)
+
+
+def _expired(job: Job, now: datetime) -> bool:
+    return job.lease_expires_at is not None and job.lease_expires_at <= now

@@ -1,0 +1,53 @@
+"""What a job becomes: the arrows of `domain/job.py` out of "running", as pure functions that every adapter applies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, assert_never
+
+from ocunet_pacs.domain.job import Done, Job, JobState, Later, Never, Retry, backoff
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ocunet_pacs.domain.job import Outcome
+
+
+def after(job: Job, outcome: Outcome, now: datetime, jitter: float) -> Job:
+    """The running job as it is once its step said `outcome`; `jitter` in [0, 1) is for the backoff."""
+    match outcome:
+        case Done(note):
+            return _ended(job, JobState.DONE, now, note)
+        case Never(reason):
+            return _ended(job, JobState.DEAD, now, reason)
+        case Later(reason, delay):
+            return _waiting(job, now + delay, reason, attempt=job.attempt - 1)
+        case Retry(reason) if job.attempt < job.max_attempts:
+            return _waiting(job, now + backoff(job.attempt, jitter), reason, attempt=job.attempt)
+        case Retry(reason):
+            return _ended(job, JobState.DEAD, now, reason)
+    assert_never(outcome)
+
+
+def taken_away(job: Job, now: datetime) -> Job:
+    """The running job as it is once the reaper took it from a worker that is gone or too late."""
+    reason = f"its worker went away at attempt {job.attempt} of {job.max_attempts}"
+    if job.attempt < job.max_attempts:
+        return _waiting(job, now, reason, attempt=job.attempt)
+    return _ended(job, JobState.DEAD, now, reason)
+
+
+def _waiting(job: Job, run_at: datetime, reason: str, *, attempt: int) -> Job:
+    return replace(
+        job,
+        state=JobState.WAITING,
+        attempt=attempt,
+        run_at=run_at,
+        lease_owner=None,
+        lease_expires_at=None,
+        reason=reason,
+    )
+
+
+def _ended(job: Job, state: JobState, now: datetime, reason: str | None) -> Job:
+    return replace(job, state=state, finished_at=now, lease_owner=None, lease_expires_at=None, reason=reason)
