@@ -1,0 +1,113 @@
+"""An association as requestor, with every way in which it can fail said in our words."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from pynetdicom import AE, _config
+
+from ocunet_pacs.domain.errors import OcunetError, PeerBusy, PeerRefused, PeerUnavailable
+from ocunet_pacs.domain.result import derive_uid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pynetdicom.association import Association
+    from pynetdicom.presentation import PresentationContext
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One PACS. `timeout` is how long it may stay silent: when connecting, negotiating, and answering a request."""
+
+    name: str
+    ae_title: str
+    host: str
+    port: int
+    timeout: timedelta = timedelta(seconds=30)
+
+
+def configure_pynetdicom() -> None:
+    """Settings that pynetdicom has for the whole process, set here and nowhere else in this stage.
+
+    A file is sent as the bytes that were checked and stored, not decoded and encoded again; and messages are not
+    logged, because they may hold patient data.
+    """
+    _config.STORE_SEND_CHUNKED_DATASET = True
+    _config.LOG_HANDLER_LEVEL = "none"
+    _config.LOG_REQUEST_IDENTIFIERS = False
+    _config.LOG_RESPONSE_IDENTIFIERS = False
+
+
+@contextmanager
+def associated(
+    destination: Destination, calling_ae_title: str, contexts: Sequence[PresentationContext]
+) -> Iterator[Association]:
+    """An established association, released afterwards; several messages may go over it.
+
+    PeerUnavailable when nobody answers or the association is rejected, PeerRefused when none of `contexts` is
+    accepted. Our own errors pass through; what the library raises in the body becomes PeerUnavailable when the
+    connection broke, and PeerBusy (tried again, but not for ever) when it did not.
+    """
+    association = _associate(destination, calling_ae_title, contexts)
+    try:
+        yield association
+    except OcunetError:
+        raise
+    except Exception as error:
+        if not association.is_established:
+            raise PeerUnavailable(f"{destination.name}: the association ended early") from error
+        raise PeerBusy(f"{destination.name}: unexpected {type(error).__name__} while talking to it") from error
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def _associate(destination: Destination, calling_ae_title: str, contexts: Sequence[PresentationContext]) -> Association:
+    configure_pynetdicom()
+    seconds = destination.timeout.total_seconds()
+    where = f"{destination.host} port {destination.port}"
+    ae = AE(ae_title=calling_ae_title)
+    ae.implementation_class_uid = derive_uid("implementation")
+    ae.implementation_version_name = "OCUNET_PACS"
+    ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = seconds
+    try:
+        association = ae.associate(
+            destination.host, destination.port, contexts=list(contexts), ae_title=destination.ae_title
+        )
+    except OSError as error:
+        # Names are resolved before anything else is tried.
+        raise PeerUnavailable(f"{destination.name}: {where} cannot be reached; check host and network") from error
+    if association.is_established:
+        return association
+    if association.is_rejected:
+        raise PeerUnavailable(f"{destination.name}: {_rejection(association, destination, calling_ae_title)}")
+    if association.rejected_contexts:
+        raise PeerRefused(
+            f"{destination.name}: it accepts none of the offered SOP classes and transfer syntaxes; "
+            "configure it to store them"
+        )
+    raise PeerUnavailable(
+        f"{destination.name}: no answer from {where}; check that the PACS runs, and host, port and firewall"
+    )
+
+
+def _rejection(association: Association, destination: Destination, calling_ae_title: str) -> str:
+    """What a rejection (PS3.8 table 9-21) asks a person to do.
+
+    A rejected association counts as unavailable even when the PACS calls it permanent: an AE title that it does not
+    know is configuration, at its side or ours, that a person puts right, after which the waiting objects go out by
+    themselves. Counted as a refusal it would use up the attempts of every object overnight.
+    """
+    answer = association.acceptor.primitive
+    source, diagnostic = getattr(answer, "result_source", None), getattr(answer, "diagnostic", None)
+    if (source, diagnostic) == (1, 3):
+        return f"it does not know our AE title {calling_ae_title}; add it there"
+    if (source, diagnostic) == (1, 7):
+        return f"it is not called {destination.ae_title}; check the AE title"
+    if source == 3:
+        return "it rejects associations for now (too many, or congested)"
+    return "it rejected the association"

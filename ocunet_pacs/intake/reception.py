@@ -1,0 +1,222 @@
+"""What happens to one received object: checked, named, recorded, and only then acknowledged. Knows no network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+from pydicom.uid import UID
+
+from ocunet_pacs.domain.errors import BadInput, DatabaseError, StoreError, StoreFull
+from ocunet_pacs.domain.study import ReceivedInstance
+from ocunet_pacs.intake import admission
+from ocunet_pacs.intake.completeness import is_complete
+from ocunet_pacs.logs import study_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from ocunet_pacs.domain.ports import Ledger
+    from ocunet_pacs.domain.study import ImageHeader
+    from ocunet_pacs.intake.admission import Refusal
+
+
+class IncomingFile(Protocol):
+    """A file while it is received; it vanishes with `discard` unless the store adopted it."""
+
+    @property
+    def path(self) -> Path:
+        """Where the bytes lie for now."""
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal digest of them."""
+
+    def write(self, data: bytes) -> None:
+        """Append all of `data`. StoreFull, StoreError."""
+
+    def close(self) -> None:
+        """Finish writing. StoreFull, StoreError."""
+
+    def discard(self) -> None:
+        """Close and remove, if it is still there. StoreError."""
+
+
+class IncomingStore(Protocol):
+    """The part of the file store that receiving needs."""
+
+    def open_incoming(self, token: str) -> IncomingFile:
+        """A new, empty incoming file. StoreFull, StoreError."""
+
+    def adopt(self, temporary: Path, key: str) -> None:
+        """Make a finished incoming file durable under `key`. StoreFull, StoreError."""
+
+    def remove(self, key: str) -> None:
+        """Remove a file. StoreError."""
+
+    def free_bytes(self) -> int:
+        """Room left. StoreError."""
+
+    def new_instance_key(self, token: str) -> str:
+        """A key that says nothing about the object."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRequest:
+    """A C-STORE request without its data set."""
+
+    calling_ae_title: str
+    abstract_syntax_uid: str
+    transfer_syntax_uid: str
+    affected_sop_class_uid: str
+    affected_sop_instance_uid: str
+
+
+class Reception:
+    """Takes received objects into the store and the ledger. Used by many threads at once.
+
+    `new_token` gives 32 hexadecimal digits that were never given before (a random UUID's); `now` gives aware UTC.
+    """
+
+    def __init__(
+        self,
+        files: IncomingStore,
+        ledger: Ledger,
+        *,
+        read_header: Callable[[Path], ImageHeader],
+        now: Callable[[], datetime],
+        new_token: Callable[[], str],
+        min_free_bytes: int,
+    ) -> None:
+        self._files = files
+        self._ledger = ledger
+        self._read_header = read_header
+        self._now = now
+        self._new_token = new_token
+        self._min_free_bytes = min_free_bytes
+
+    def open(self) -> IncomingFile:
+        """A file for the next object. StoreFull when there is no room for one."""
+        self.require_room()
+        return self._files.open_incoming(self._new_token())
+
+    def require_room(self) -> None:
+        """StoreFull when less is free than the site wants to keep free."""
+        if self._files.free_bytes() < self._min_free_bytes:
+            raise StoreFull("less disk space is free than the settings keep free")
+
+    def receive(self, request: StoreRequest, file: IncomingFile) -> Refusal | None:
+        """Take the object, or say why not; None means it is durable, file and row. Logs one line and never raises.
+
+        The file is gone afterwards unless it was adopted. An object that is there already is acknowledged and not
+        stored again.
+        """
+        log = _log_for(request)
+        try:
+            refusal = self._take(request, file, log)
+            if refusal is not None:
+                log.warning("instance_refused", status=f"0x{refusal.status:04X}", reason=refusal.comment)
+        except Exception as error:
+            # The listener must survive whatever one object does to it.
+            refusal = refusal_for(error)
+            log.exception("instance_failed", status=f"0x{refusal.status:04X}", reason=refusal.comment)
+        try:
+            file.discard()
+        except (StoreError, OSError) as error:
+            log.warning("incoming_file_left_behind", exc_info=error)
+        return refusal
+
+    def refuse(self, request: StoreRequest, error: Exception) -> Refusal:
+        """The answer, logged, to an object whose bytes could not be kept."""
+        refusal = refusal_for(error)
+        _log_for(request).warning("instance_refused", status=f"0x{refusal.status:04X}", reason=refusal.comment)
+        return refusal
+
+    def _take(
+        self, request: StoreRequest, file: IncomingFile, log: structlog.typing.FilteringBoundLogger
+    ) -> Refusal | None:
+        file.close()
+        self.require_room()
+        try:
+            header = self._read_header(file.path)
+        except BadInput as error:
+            return admission.unreadable(error.reason)
+        refusal = admission.admit(
+            request.affected_sop_class_uid, request.affected_sop_instance_uid, request.abstract_syntax_uid, header
+        )
+        if refusal is not None:
+            return refusal
+        if not is_complete(file.path, request.transfer_syntax_uid):
+            return admission.TRUNCATED
+        added, ours = self._record(request, file, header)
+        log.info(
+            "instance_stored" if added else "instance_repeated",
+            status="0x0000",
+            study=study_digest(header.study_instance_uid),
+            size_bytes=file.size,
+            own_output=ours,
+        )
+        return None
+
+    def _record(self, request: StoreRequest, file: IncomingFile, header: ImageHeader) -> tuple[bool, bool]:
+        """File first, row second: (whether the row is new, whether we made the object)."""
+        ours = header.made_by_us or self._ledger.is_output(header.sop_instance_uid)
+        key = self._files.new_instance_key(self._new_token())
+        instance = ReceivedInstance(
+            study_instance_uid=header.study_instance_uid,
+            series_instance_uid=header.series_instance_uid,
+            sop_instance_uid=header.sop_instance_uid,
+            sop_class_uid=header.sop_class_uid,
+            transfer_syntax_uid=request.transfer_syntax_uid,
+            file_key=key,
+            size_bytes=file.size,
+            sha256=file.sha256,
+            source_ae_title=request.calling_ae_title,
+            received_at=self._now(),
+            opens_study=not ours,
+        )
+        self._files.adopt(file.path, key)
+        try:
+            added = self._ledger.record_instance(instance)
+        except Exception:
+            self._forget(key, header.sop_instance_uid)
+            raise
+        if not added:
+            self._files.remove(key)
+        return added, ours
+
+    def _forget(self, key: str, sop_instance_uid: str) -> None:
+        """Remove the file of a row that could not be written, but only when it is certain that the row is not there.
+
+        A commit whose answer got lost may have happened: a row without a file would be a lost image that every later
+        resend finds "there already", whereas a file without a row is only litter.
+        """
+        if self._ledger.find_instance(sop_instance_uid) is None:
+            self._files.remove(key)
+
+
+def refusal_for(error: Exception) -> Refusal:
+    """The status that an error answers with."""
+    if isinstance(error, StoreFull):
+        return admission.OUT_OF_SPACE
+    if isinstance(error, StoreError):
+        return admission.STORE_FAILED
+    if isinstance(error, DatabaseError):
+        return admission.LEDGER_FAILED
+    return admission.UNEXPECTED
+
+
+def _log_for(request: StoreRequest) -> structlog.typing.FilteringBoundLogger:
+    log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    return log.bind(
+        calling_ae_title=request.calling_ae_title,
+        sop_class=UID(request.affected_sop_class_uid).name,
+        transfer_syntax=UID(request.transfer_syntax_uid).name,
+    )
