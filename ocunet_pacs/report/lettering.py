@@ -33,3 +33,9 @@ def wrap(text: str, face: FreeTypeFont, width: float) -> list[str]:
         else:
             lines.append(rest)
     return [line for line in lines if line]
+
+
+def drawable(text: str, face: FreeTypeFont) -> str:
+    """The text with a question mark for each character that the typeface does not have."""
+    missing = bytes(face.getmask("\uffff"))
+    return "".join("?" if not c.isascii() and bytes(face.getmask(c)) == missing else c for c in text)

@@ -1,9 +1,9 @@
 """The heatmap as a picture: the plain photograph, and one panel for each label with its explanation painted over it.
 
 Panels lie side by side (four and more in rows of two or three), white on black as in a reading room. The text is
-large enough to be read when the whole picture is shown 1024 pixels wide. Viridis is perceptually uniform, safe for
-colour-blind readers, and stands out from the orange of a fundus; its opacity follows the activation, so the photograph
-stays visible.
+large enough to be read when the whole picture is shown 1024 pixels wide. Viridis is perceptually uniform and safe for
+colour-blind readers; it ends before its yellow, which would look like an exudate. Its opacity follows the activation
+and stays low, so the photograph remains visible, and a line marks half of the label's maximum.
 """
 
 from __future__ import annotations
@@ -27,9 +27,13 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.ports import RgbImage
     from ocunet_pacs.domain.result import Box
 
-MAX_OPACITY = 0.65
+MAX_OPACITY = 0.5
 _FADE_IN = 0.15
 """Below this activation the photograph is left as it is; opacity then rises to its maximum at 1."""
+
+_LAST_COLOUR = 0.78
+"""How far along viridis the greatest activation lies."""
+_HALF = 0.5
 
 _BLACK = (0, 0, 0)
 _WHITE = (255, 255, 255)
@@ -69,6 +73,12 @@ def overlay(photograph: RgbImage, activation: NDArray[np.float32], crop: Box) ->
     smooth = np.clip(np.asarray(cubic, dtype=np.float32), 0.0, 1.0)
     opacity = opacity_of(smooth)[..., None]
     region[:] = np.rint(region * (1 - opacity) + colours(smooth) * opacity).astype(np.uint8)
+    # The frame of zeros closes lines that would otherwise run out of the crop.
+    inside = np.pad((smooth >= _HALF).astype(np.uint8), 1)
+    outlines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    thickness = max(1, round(max(photograph.shape) / 600))
+    corner = (crop.left - 1, crop.top - 1)
+    cv2.drawContours(painted, outlines, -1, _WHITE, thickness, lineType=cv2.LINE_AA, offset=corner)
     return painted
 
 
@@ -79,8 +89,8 @@ def opacity_of(activation: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def colours(activation: NDArray[np.float32]) -> RgbImage:
-    """RGB of each activation in [0, 1]."""
-    levels = np.rint(activation * 255).astype(np.uint8)
+    """RGB of each activation in [0, 1], same shape with 3 channels behind."""
+    levels = np.rint(activation * (255 * _LAST_COLOUR)).astype(np.uint8)
     return np.asarray(cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
@@ -89,7 +99,7 @@ def paint(photograph: RgbImage, panels: Sequence[Panel], crop: Box, caption: Cap
     columns = _columns(len(panels) + 1)
     small, crop = _shrink(photograph, crop, _SIDES[columns])
     pictures = [small, *(overlay(small, panel.activation, crop) for panel in panels)]
-    titles = [("Photograph", "as acquired"), *((panel.title, panel.detail) for panel in panels)]
+    titles = [("Photograph", "without overlay"), *((panel.title, panel.detail) for panel in panels)]
     cell = max(small.shape[1], 240)
     gap = max(8, cell // 60)
     width = columns * cell + (columns + 1) * gap

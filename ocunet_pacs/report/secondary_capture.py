@@ -36,8 +36,8 @@ _LOSSY_METHODS: Mapping[str, str] = {
 _ALWAYS_LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit})
 
 _COLOURS = (
-    "Colour shows where the model found support for the label, relative to that label's own maximum. "
-    "It does not outline a lesion."
+    "Colour shows where the model found support for the label, relative to that label's own maximum; the white line "
+    "marks half of it. It does not outline a lesion."
 )
 
 
@@ -104,7 +104,7 @@ def _picture(
     caption = Caption(
         heading=f"{eye}, image {image.ordinal}{frame}: regions that weigh for each label",
         notes=(
-            "Research use \u2014 not a diagnosis. Not verified.",
+            "Research use - not a diagnosis. Not verified.",
             _COLOURS,
             f"Model {bundle.name} \u00b7 bundle {bundle.digest[:12]}",
         ),
