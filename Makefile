@@ -1,0 +1,46 @@
+# The developer's commands are CI's commands. Each sets up what it needs: the virtual environment, the packages in the
+# versions of constraints.txt, and for `test` the peers (dcmtk, dicom3tools, Orthanc).
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check bench peers format clean
+
+demo: $(VENV)/.ready-run
+	rm -rf demo-out
+	$(BIN)/ocunet-pacs demo --out demo-out $(PHOTOS)
+
+test: $(VENV)/.ready peers
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.ready
+	$(BIN)/python -m tests.bench $(ARGS)
+
+format: $(VENV)/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+peers:
+	@sh tests/install-peers.sh
+
+# torch goes first and alone: with it in place, nothing pulls another build of it.
+$(VENV)/.ready-run: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.ready: $(VENV)/.ready-run
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo-out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

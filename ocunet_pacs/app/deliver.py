@@ -1,0 +1,81 @@
+"""`deliver`: the sending role. A few threads, so that one destination that hangs does not hold up the others."""
+
+from __future__ import annotations
+
+import random
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ocunet_pacs import systemd
+from ocunet_pacs.app.database import open_database
+from ocunet_pacs.app.housekeeping import Housekeeping
+from ocunet_pacs.app.process import Watchdog, stop_on_signals, utc_now
+from ocunet_pacs.delivery.cstore import CStoreSender, Destination
+from ocunet_pacs.domain.job import JobKind
+from ocunet_pacs.jobs.reaper import owner_name
+from ocunet_pacs.jobs.sql import SqlJobs
+from ocunet_pacs.pipeline.loop import Loop
+from ocunet_pacs.pipeline.steps import DeliveryTools
+from ocunet_pacs.pipeline.steps import deliver as deliver_step
+from ocunet_pacs.store.files import Files
+
+if TYPE_CHECKING:
+    from ocunet_pacs.settings import Settings
+
+
+def destinations(settings: Settings) -> tuple[Destination, ...]:
+    """The settings' destinations in the words of the delivery stage."""
+    return tuple(
+        Destination(name=d.name, ae_title=d.ae_title, host=d.host, port=d.port, timeout=d.timeout)
+        for d in settings.destinations
+    )
+
+
+def deliver(settings: Settings) -> int:
+    """Run until asked to stop; the exit status."""
+    stop = stop_on_signals()
+    engine = open_database(settings)
+    jobs = SqlJobs(engine)
+    tools = DeliveryTools(
+        ledger=jobs,
+        files=Files(settings.store.path),
+        sender=CStoreSender(destinations(settings), calling_ae_title=settings.dicom.ae_title),
+        unavailable_delay=settings.jobs.unavailable_delay,
+        clock=utc_now,
+    )
+    housekeeping = Housekeeping()
+    housekeeping.reap(jobs)
+    housekeeping.start()
+    watchdog = Watchdog()
+
+    def run(number: int) -> None:
+        Loop(
+            jobs,
+            [JobKind.DELIVER],
+            lambda job, alive: deliver_step(job, tools, alive),
+            owner=owner_name(f"deliver-{number}"),
+            stop=stop,
+            clock=utc_now,
+            random=random.random,
+            lease=settings.jobs.lease,
+            poll=settings.jobs.poll_interval,
+            beat=watchdog.beat,
+        ).run()
+
+    threads = [
+        threading.Thread(target=run, args=(number,), name=f"deliver-{number}")
+        for number in range(max(2, len(settings.destinations) + 1))
+    ]
+    for thread in threads:
+        thread.start()
+    systemd.notify("READY=1", "X_ROLE_READY=deliver")
+    structlog.get_logger().info("delivering", destinations=[d.name for d in settings.destinations])
+    for thread in threads:
+        thread.join()
+    systemd.notify("STOPPING=1")
+    housekeeping.stop()
+    engine.dispose()
+    structlog.get_logger().info("stopped")
+    return 0

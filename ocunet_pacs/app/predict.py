@@ -1,0 +1,245 @@
+"""`predict`: photographs and DICOM files through the product's own pipeline, with no daemon, queue or database.
+
+The same eligibility, decoding, preprocessing, network and reports as the daemon's: `predict` on a file says what the
+daemon would say about it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ocunet_pacs import __version__
+from ocunet_pacs.app.process import utc_now
+from ocunet_pacs.domain.errors import BadInput, ConfigError
+from ocunet_pacs.domain.result import ImageResult, Output, StudyResult, derive_uid, work_key
+from ocunet_pacs.domain.study import ImageHeader, Laterality
+from ocunet_pacs.imaging.decode import PhotographFiles, read_photograph
+from ocunet_pacs.imaging.wrap import wrap_photograph, write_dicom
+from ocunet_pacs.intake.eligibility import OPHTHALMIC_PHOTOGRAPHY_8_BIT, eligibility
+from ocunet_pacs.model.predictor import Predictor
+from ocunet_pacs.pipeline.examine import Source, examine
+from ocunet_pacs.report.reporter import Reports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ocunet_pacs.domain.ports import RgbImage
+    from ocunet_pacs.domain.result import BundleRef, DicomObject
+    from ocunet_pacs.report.report_settings import ReportSettings
+
+PHOTOGRAPH_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
+_IN_FOLDERS = PHOTOGRAPH_SUFFIXES | {".dcm", ".dicom", ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model says about one file, or about one frame of it; `sop_instance_uid` is None for a photograph."""
+
+    path: Path
+    sop_instance_uid: str | None
+    image: ImageResult
+
+    def as_json(self, bundle: BundleRef) -> dict[str, Any]:
+        """The documented shape of `predict --json`, one entry an image."""
+        entry: dict[str, Any] = {
+            "path": str(self.path),
+            "sop_instance_uid": self.sop_instance_uid,
+            "laterality": None if self.image.laterality is Laterality.UNKNOWN else self.image.laterality.value,
+            "eligible": self.image.assessed,
+            "reasons": [str(reason) for reason in self.image.reasons],
+            "labels": {
+                score.label: {
+                    "logit": score.logit,
+                    "probability": score.probability,
+                    "threshold": score.threshold,
+                    "positive": score.positive,
+                }
+                for score in self.image.scores
+            },
+            "bundle": {"name": bundle.name, "digest": bundle.digest, "trained": bundle.trained},
+        }
+        if self.image.frame is not None:
+            entry["frame"] = self.image.frame
+        return entry
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """One file: where the user has it, where its DICOM object lies (the same, unless it was wrapped), its study."""
+
+    given: Path
+    path: Path
+    study_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    is_photograph: bool
+
+
+def find_inputs(paths: Sequence[Path]) -> list[Path]:
+    """Files as given, and those in folders (all levels, sorted) that look like photographs or DICOM. ConfigError."""
+    found: list[Path] = []
+    missing: list[str] = []
+    for path in paths:
+        if path.is_dir():
+            inside = (p for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith("."))
+            found += [p for p in inside if p.suffix.lower() in _IN_FOLDERS]
+        elif path.is_file():
+            found.append(path)
+        else:
+            missing.append(f"{path}: no such file or folder")
+    if missing:
+        raise ConfigError(missing)
+    return found
+
+
+def predict(
+    paths: Sequence[Path],
+    *,
+    predictor: Predictor,
+    report_settings: ReportSettings,
+    out: Path | None,
+    progress: Callable[[Path], None],
+) -> list[Prediction]:
+    """One prediction for each file and frame, in order of the studies' first files.
+
+    With `out`, each study gets a folder there with its report and heatmaps, and the wrapped form of a photograph that
+    was not DICOM: every photograph is a study of its own, because nothing says which ones belong to one patient.
+    """
+    reader = _AnyFile()
+    studies: dict[str, list[_Input]] = {}
+    for path in find_inputs(paths):
+        prepared = _prepare(path, out)
+        studies.setdefault(prepared.study_instance_uid, []).append(prepared)
+    predictions: list[Prediction] = []
+    for study_instance_uid, inputs in studies.items():
+        reporter = Reports(report_settings, clock=utc_now, software_version=__version__)
+        heatmaps: list[DicomObject] = []
+        images = examine(
+            [Source(i.sop_instance_uid, i.sop_class_uid, n, i.path) for n, i in enumerate(inputs, 1)],
+            reader=reader,
+            eligibility=eligibility,
+            classifier=predictor,
+            reporter=reporter if out else None,
+            keep_heatmap=heatmaps.append,
+            batch_size=predictor.batch_size,
+            alive=lambda: None,
+        )
+        if out:
+            _write_study(out, study_instance_uid, inputs, images, heatmaps, reporter, predictor.bundle)
+        for image in images:
+            given = inputs[image.ordinal - 1]
+            uid = None if given.is_photograph and not out else image.sop_instance_uid
+            predictions.append(Prediction(given.given, uid or None, image))
+            progress(given.given)
+    return predictions
+
+
+def study_folder(out: Path, study_instance_uid: str) -> Path:
+    """Where a study's results go under `out`: a digest, because a UID leads to a patient."""
+    return out / hashlib.sha256(study_instance_uid.encode()).hexdigest()[:12]
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether the file says that it is DICOM (PS3.10 section 7.1)."""
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def _prepare(path: Path, out: Path | None) -> _Input:
+    """Find out what the file is; a photograph is wrapped where results are written, for they must refer to an object."""
+    if is_dicom(path) or path.suffix.lower() not in PHOTOGRAPH_SUFFIXES:
+        try:
+            header = PhotographFiles().header(path)
+        except BadInput:
+            return _Input(path, path, f"unreadable {path}", "", "", is_photograph=False)
+        return _Input(
+            path, path, header.study_instance_uid, header.sop_instance_uid, header.sop_class_uid, is_photograph=False
+        )
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    study_instance_uid, sop_instance_uid = derive_uid("predict study", digest), derive_uid("predict image", digest)
+    wrapped = path
+    if out:
+        wrapped = study_folder(out, study_instance_uid) / "photograph.dcm"
+        try:
+            dataset = wrap_photograph(
+                path,
+                laterality=None,
+                patient_id="",
+                patient_name="",
+                study_instance_uid=study_instance_uid,
+                series_instance_uid=derive_uid("predict series", digest),
+                sop_instance_uid=sop_instance_uid,
+                instance_number=1,
+                now=utc_now(),
+            )
+        except BadInput:
+            wrapped = path  # the reader gives the same reason again, where it is recorded
+        else:
+            wrapped.parent.mkdir(parents=True, exist_ok=True)
+            write_dicom(dataset, wrapped)
+    return _Input(path, wrapped, study_instance_uid, sop_instance_uid, OPHTHALMIC_PHOTOGRAPHY_8_BIT, is_photograph=True)
+
+
+class _AnyFile(PhotographFiles):
+    """The `PhotographReader` port over DICOM files and bare photographs alike."""
+
+    def header(self, path: Path) -> ImageHeader:
+        if self._is_photograph(path):
+            return ImageHeader(
+                study_instance_uid="",
+                series_instance_uid="",
+                sop_instance_uid="",
+                sop_class_uid=OPHTHALMIC_PHOTOGRAPHY_8_BIT,
+                transfer_syntax_uid="",
+                samples_per_pixel=3,
+                bits_allocated=8,
+                photometric_interpretation="RGB",
+                has_pixel_data=True,
+            )
+        return super().header(path)
+
+    def frames(self, path: Path) -> Iterator[RgbImage]:
+        if self._is_photograph(path):
+            yield read_photograph(path)
+        else:
+            yield from super().frames(path)
+
+    @staticmethod
+    def _is_photograph(path: Path) -> bool:
+        return path.suffix.lower() in PHOTOGRAPH_SUFFIXES and not is_dicom(path)
+
+
+def _write_study(
+    out: Path,
+    study_instance_uid: str,
+    inputs: Sequence[_Input],
+    images: tuple[ImageResult, ...],
+    heatmaps: Sequence[DicomObject],
+    reporter: Reports,
+    bundle: BundleRef,
+) -> None:
+    """Report and heatmaps of one study, where at least one of its files is a DICOM object that they can refer to."""
+    referable = {i.sop_instance_uid: i.path for i in inputs if i.sop_instance_uid and is_dicom(i.path)}
+    if not referable:
+        return
+    folder = study_folder(out, study_instance_uid)
+    folder.mkdir(parents=True, exist_ok=True)
+    outputs: dict[str, Output] = {}
+    for number, made in enumerate(heatmaps, 1):
+        name = f"heatmap-{number}.dcm"
+        (folder / name).write_bytes(made.content)
+        outputs[made.sop_instance_uid] = Output(
+            made.kind, made.sop_class_uid, made.sop_instance_uid, made.series_instance_uid, name
+        )
+    result = StudyResult(
+        study_instance_uid=study_instance_uid,
+        revision=1,
+        key=work_key(referable, bundle.digest, reporter.settings_digest),
+        bundle=bundle,
+        images=tuple(replace(image) for image in images if image.sop_instance_uid in referable),
+    )
+    report = reporter.report(result, referable, outputs)
+    (folder / "report.dcm").write_bytes(report.content)

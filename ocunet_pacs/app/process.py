@@ -1,0 +1,77 @@
+"""What every role's process does alike: the clock, signals, and its word to the service manager."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ocunet_pacs import systemd
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+def utc_now() -> datetime:
+    """The one clock of the product: aware, UTC."""
+    return datetime.now(UTC)
+
+
+class StopFlag:
+    """Set once, waited for by any number of threads.
+
+    A pipe instead of threading.Event: an event's lock may be held by the very thread that a signal handler interrupts,
+    and setting it there would hang the process.
+    """
+
+    def __init__(self) -> None:
+        self._set = False
+        self.reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def set(self) -> None:
+        """Ask to stop. Safe in a signal handler."""
+        self._set = True
+        os.write(self._writer, b".")
+
+    def is_set(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._set
+
+    def wait(self, timeout: float) -> bool:
+        """Sleep for `timeout` seconds, but not past a stop; whether to stop."""
+        select.select([self.reader], [], [], max(timeout, 0.0))
+        return self._set
+
+
+def stop_on_signals() -> StopFlag:
+    """SIGTERM and SIGINT set the flag that is returned; a second one ends the process at once.
+
+    Ending at once is safe: what is acknowledged is on disk, and the lease of a job goes back to the queue.
+    """
+    flag = StopFlag()
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if flag.is_set():
+            os._exit(128 + number)
+        flag.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+    return flag
+
+
+class Watchdog:
+    """Feeds the service manager's watchdog from the loop that does the work, at most once a second."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def beat(self) -> None:
+        """The work goes on."""
+        now = time.monotonic()
+        if now - self._last >= 1.0:
+            self._last = now
+            systemd.notify("WATCHDOG=1")

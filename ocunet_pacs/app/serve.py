@@ -1,0 +1,174 @@
+"""`serve`: every role in one process tree, on one machine.
+
+Each role is a process of its own, so that a crash in a native codec or on a GPU takes nothing else down; this one starts
+them, restarts what dies (with a growing pause), passes signals on, and speaks to the service manager for all of them. It
+never loads torch or the network stack itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ocunet_pacs import systemd
+from ocunet_pacs.app.database import prepare_database
+from ocunet_pacs.app.process import StopFlag, stop_on_signals
+from ocunet_pacs.domain.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from ocunet_pacs.settings import Settings
+
+ROLES = ("listen", "work", "deliver")
+EXIT_CONFIG = 2
+"""Exit status of a role that cannot run with these settings: restarting it would not help."""
+_PR_SET_PDEATHSIG = 1
+_STEADY_SECONDS = 60.0
+_LONGEST_PAUSE = 30.0
+
+
+@dataclass
+class _Role:
+    name: str
+    process: subprocess.Popen[bytes] | None = None
+    ready: bool = False
+    started: float = 0.0
+    restart_at: float = 0.0
+    pause: float = field(default=0.0)
+
+
+def serve(settings: Settings, config: Path | None) -> int:
+    """Run until asked to stop; the exit status. `config` is handed to the roles as it was given."""
+    stop = stop_on_signals()
+    settings.store.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _only_one(settings.store.path / "serve.lock"):
+        prepare_database(settings, upgrade=settings.database.url.startswith("sqlite"))
+        return _Supervisor(ROLES, config, stop).run()
+
+
+@contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    """Hold a lock for as long as this process lives; StoreError when another `serve` has it."""
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(f"another `ocunet-pacs serve` is running on {path.parent}: stop it first") from None
+        yield
+
+
+class _Supervisor:
+    def __init__(self, roles: Sequence[str], config: Path | None, stop: StopFlag) -> None:
+        self._roles = [_Role(name) for name in roles]
+        self._config = config
+        self._stop = stop
+        self._address = f"\0ocunet-pacs-{os.getpid()}-{uuid.uuid4().hex}"
+        self._announced = False
+        self._log = structlog.get_logger()
+
+    def run(self) -> int:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notices:
+            notices.bind(self._address)
+            notices.setblocking(False)  # noqa: FBT003 - the standard library's signature
+            status = 0
+            while not self._stop.is_set():
+                for role in self._roles:
+                    status = self._look_after(role)
+                    if status:
+                        break
+                if status:
+                    break
+                self._hear(notices)
+            return self._end() or status
+
+    def _look_after(self, role: _Role) -> int:
+        """Start or restart the role where needed; non-zero when it cannot run at all."""
+        now = time.monotonic()
+        if role.process is None:
+            if now >= role.restart_at:
+                self._start(role, now)
+            return 0
+        code = role.process.poll()
+        if code is None:
+            return 0
+        if code == EXIT_CONFIG:
+            self._log.error("role_cannot_run", role_name=role.name, code=code)
+            return EXIT_CONFIG
+        steady = now - role.started > _STEADY_SECONDS
+        role.pause = 0.5 if steady or not role.pause else min(2 * role.pause, _LONGEST_PAUSE)
+        role.restart_at = now + role.pause
+        role.process, role.ready = None, False
+        self._log.error("role_died", role_name=role.name, code=code, restart_in=role.pause)
+        return 0
+
+    def _start(self, role: _Role, now: float) -> None:
+        command = [sys.executable, "-m", "ocunet_pacs", role.name]
+        if self._config is not None:
+            command += ["--config", str(self._config)]
+        # The address in $NOTIFY_SOCKET is ours: a role reports to this process as it would to systemd.
+        environment = {**os.environ, "NOTIFY_SOCKET": "@" + self._address[1:]}
+        role.process = subprocess.Popen(  # noqa: S603 - our own program
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            process_group=0,  # Ctrl-C reaches this process alone; it passes the stop on
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has one thread
+        )
+        role.started = now
+        self._log.info("role_started", role_name=role.name, pid=role.process.pid)
+
+    def _hear(self, notices: socket.socket) -> None:
+        """Wait a moment for what the roles say; tell the service manager when all of them are ready."""
+        select.select([notices, self._stop.reader], [], [], 0.1)
+        while True:
+            try:
+                text = notices.recv(4096).decode(errors="replace")
+            except BlockingIOError:
+                break
+            for line in text.splitlines():
+                name, _, value = line.partition("=")
+                if name == "X_ROLE_READY":
+                    for role in self._roles:
+                        role.ready = role.ready or role.name == value
+        if not self._announced and all(role.ready for role in self._roles):
+            self._announced = True
+            systemd.notify("READY=1", "STATUS=receiving, analysing and delivering")
+            self._log.info("ready")
+        if self._announced and all(role.process is not None for role in self._roles):
+            systemd.notify("WATCHDOG=1")
+
+    def _end(self) -> int:
+        """Stop every role and wait for it; non-zero when one did not end well."""
+        systemd.notify("STOPPING=1")
+        self._log.info("stopping")
+        running = [role for role in self._roles if role.process is not None]
+        for role in running:
+            assert role.process is not None
+            role.process.send_signal(signal.SIGTERM)
+        failed = 0
+        for role in running:
+            assert role.process is not None
+            if role.process.wait() not in {0, -signal.SIGTERM, EXIT_CONFIG}:
+                failed = 1
+        self._log.info("stopped")
+        return failed
+
+
+def _die_with_parent() -> None:
+    """The kernel kills this role when the supervisor is killed, so that a restart finds the port and the queue free."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

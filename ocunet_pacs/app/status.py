@@ -1,0 +1,112 @@
+"""`status`: one look at everything: would a study that is sent now be analysed, and what is waiting?"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from ocunet_pacs.app.database import open_database
+from ocunet_pacs.delivery.cstore import Destination
+from ocunet_pacs.delivery.echo import echo
+from ocunet_pacs.domain.errors import BundleError, DatabaseError, DeliveryError, StoreError
+from ocunet_pacs.domain.job import JobKind, JobState
+from ocunet_pacs.jobs.sql import SqlJobs
+from ocunet_pacs.model.manifest import read_manifest
+from ocunet_pacs.store.files import Files
+
+if TYPE_CHECKING:
+    from ocunet_pacs.domain.job import Job
+    from ocunet_pacs.settings import Settings
+
+_ECHO_TIMEOUT = timedelta(seconds=5)
+
+
+def status(settings: Settings) -> dict[str, Any]:
+    """The documented shape of `status --json`.
+
+    `ready`: our AE answers C-ECHO, the database has this release's schema, there is room in the store, and the bundle
+    may be used. `jobs` counts analyses, `deliveries` the objects on their way; every state is named, also at 0.
+    `problems` says in a sentence each why `ready` is false.
+    """
+    problems: list[str] = []
+    answer: dict[str, Any] = {
+        "ready": False,
+        "jobs": None,
+        "deliveries": None,
+        "store": _store(settings, problems),
+        "bundle": _bundle(settings, problems),
+        "database": _database(settings, problems),
+        "problems": problems,
+    }
+    if answer["database"]["ok"]:
+        answer["jobs"], answer["deliveries"], answer["dead"] = _queue(settings)
+    _listener(settings, problems)
+    answer["ready"] = not problems
+    return answer
+
+
+def _database(settings: Settings, problems: list[str]) -> dict[str, Any]:
+    dialect = settings.database.url.partition(":")[0].partition("+")[0]
+    try:
+        open_database(settings).dispose()
+    except DatabaseError as error:
+        problems.append(f"database: {error}")
+        return {"type": dialect, "ok": False}
+    return {"type": dialect, "ok": True}
+
+
+def _queue(settings: Settings) -> tuple[dict[str, int], dict[str, int], list[dict[str, Any]]]:
+    engine = open_database(settings)
+    try:
+        queue = SqlJobs(engine)
+        counts = queue.counts()
+        jobs = {str(state): counts.get((JobKind.ANALYSE, state), 0) for state in JobState}
+        deliveries = {str(state): counts.get((JobKind.DELIVER, state), 0) for state in JobState}
+        return jobs, deliveries, [_dead(job) for job in queue.find(state=JobState.DEAD, limit=5)]
+    finally:
+        engine.dispose()
+
+
+def _dead(job: Job) -> dict[str, Any]:
+    return {"id": job.id, "kind": str(job.kind), "reason": job.reason}
+
+
+def _store(settings: Settings, problems: list[str]) -> dict[str, Any]:
+    if not settings.store.path.is_dir():
+        problems.append(f"store: {settings.store.path} does not exist; the daemon makes it when it starts")
+        return {"bytes": None, "free_bytes": None}
+    try:
+        files = Files(settings.store.path)
+        used, free = files.used_bytes(), files.free_bytes()
+    except StoreError as error:
+        problems.append(f"store: {error}")
+        return {"bytes": None, "free_bytes": None}
+    if free < settings.store.min_free:
+        problems.append("store: less than store.min_free is left; C-STORE answers 0xA700 until there is room")
+    return {"bytes": used, "free_bytes": free}
+
+
+def _bundle(settings: Settings, problems: list[str]) -> dict[str, Any] | None:
+    try:
+        manifest = read_manifest(settings.model.bundle)
+    except BundleError as error:
+        problems.append(f"bundle: {error}")
+        return None
+    if not manifest.trained and not settings.model.allow_untrained:
+        problems.append("bundle: untrained, and model.allow_untrained is not set")
+    return {"name": manifest.name, "digest": manifest.digest, "trained": manifest.trained}
+
+
+def _listener(settings: Settings, problems: list[str]) -> None:
+    host = "127.0.0.1" if settings.dicom.host in {"0.0.0.0", "::"} else settings.dicom.host  # noqa: S104
+    ours = Destination(
+        name="ourselves",
+        ae_title=settings.dicom.ae_title,
+        host=host,
+        port=settings.dicom.port,
+        timeout=min(settings.dicom.idle_timeout, _ECHO_TIMEOUT),
+    )
+    try:
+        echo(ours, settings.dicom.ae_title)
+    except DeliveryError as error:
+        problems.append(f"listener: {error}")

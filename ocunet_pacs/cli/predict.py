@@ -1,0 +1,86 @@
+"""`predict`: what would the daemon say about these files?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ocunet_pacs.cli.options import ConfigOption
+
+if TYPE_CHECKING:
+    from ocunet_pacs.app.predict import Prediction
+    from ocunet_pacs.domain.result import BundleRef
+
+
+def predict(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Photographs, DICOM files, or folders of them.")
+    ],
+    bundle: Annotated[Path | None, typer.Option("--bundle", help="Model bundle; the settings' own without it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: a list with one entry an image.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write reports and heatmaps (DICOM, HTML, PNG) here.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Analyse photographs or DICOM files without a daemon. Works on any bundle, and says UNTRAINED where it is."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress
+
+    from ocunet_pacs import logs, settings
+
+    loaded = settings.load(config) if config or bundle is None else settings.from_environment()
+    logs.configure("error")
+    from ocunet_pacs.app import predict as app
+    from ocunet_pacs.app.work import report_settings
+    from ocunet_pacs.model.predictor import Predictor
+
+    inputs = app.find_inputs(paths)
+    predictor = Predictor.load(
+        bundle or loaded.model.bundle,
+        device=loaded.model.device,
+        allow_untrained=True,
+        batch_size=loaded.model.batch_size,
+    )
+    if not predictor.bundle.trained:
+        typer.echo(f"bundle {predictor.bundle.name} is UNTRAINED: what follows is noise, not a reading", err=True)
+    console = Console(stderr=True)
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("reading", total=len(inputs))
+        predictions = app.predict(
+            inputs,
+            predictor=predictor,
+            report_settings=report_settings(loaded),
+            out=out,
+            progress=lambda _path: bar.advance(task),
+        )
+    if out:
+        app.write_readable(out)
+    if as_json:
+        typer.echo(json.dumps([p.as_json(predictor.bundle) for p in predictions], indent=2))
+    else:
+        _print(predictions, predictor.bundle)
+
+
+def _print(predictions: list[Prediction], bundle: BundleRef) -> None:
+    """A line an image with its positives, or why there are none."""
+    from ocunet_pacs.domain.labels import BY_NAME
+
+    for prediction in predictions:
+        image = prediction.image
+        frame = f" frame {image.frame}" if image.frame else ""
+        typer.echo(f"{prediction.path}{frame} ({image.laterality.eye})")
+        for reason in image.reasons:
+            typer.echo(f"  not assessed: {reason.detail}")
+        for score in image.positives:
+            label = BY_NAME.get(score.label)
+            typer.echo(
+                f"  {label.display if label else score.label}: probability {100 * score.probability:.1f} %, "
+                f"above its threshold of {100 * score.threshold:.1f} %"
+            )
+        if image.assessed and not image.positives:
+            typer.echo("  no label above its threshold")
+    typer.echo(f"model {bundle.name} {bundle.digest[:12]}{'' if bundle.trained else ' UNTRAINED'}; not a diagnosis")

@@ -1,0 +1,56 @@
+"""`status`: what the person on call types first."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ocunet_pacs.cli.options import ConfigOption
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def status(
+    config: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Show whether a study sent now would be analysed, and what is waiting. Exit status 0 when ready, 1 when not."""
+    from ocunet_pacs import logs, settings
+    from ocunet_pacs.app.status import status as look
+
+    loaded = settings.load(config)
+    logs.configure("error")
+    found = look(loaded)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        from rich.console import Console
+
+        Console().print(_table(found))
+    raise typer.Exit(0 if found["ready"] else 1)
+
+
+def _table(found: dict[str, Any]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_row("ready", "yes" if found["ready"] else "no")
+    for problem in found["problems"]:
+        table.add_row("", Text(problem))
+    for name in ("jobs", "deliveries"):
+        counts = found[name]
+        table.add_row(name, "unknown" if counts is None else ", ".join(f"{n} {state}" for state, n in counts.items()))
+    for job in found.get("dead", []):
+        table.add_row("", Text(f"dead: job {job['id']} ({job['kind']}): {job['reason']}"))
+    store = found["store"]
+    if store["bytes"] is not None:
+        table.add_row("store", f"{store['bytes'] / 2**30:.2f} GiB used, {store['free_bytes'] / 2**30:.2f} GiB free")
+    if found["bundle"]:
+        trained = "" if found["bundle"]["trained"] else " UNTRAINED"
+        table.add_row("bundle", Text(f"{found['bundle']['name']} {found['bundle']['digest'][:12]}{trained}"))
+    table.add_row("database", f"{found['database']['type']}{'' if found['database']['ok'] else ' (not usable)'}")
+    return table

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Install the programs that the tests talk to, where that is possible: Debian's dcmtk, dicom3tools and Orthanc.
+# (PostgreSQL for the tests comes from PyPI with the `test` extra.) Without root it only says what is missing, and the
+# tests that need it are skipped, or fail where REQUIRE_PEERS=1.
+set -eu
+
+missing=
+for pair in storescu:dcmtk dciodvfy:dicom3tools Orthanc:orthanc; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || [ -x "/usr/sbin/${pair%%:*}" ] || missing="$missing ${pair#*:}"
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "installing$missing"
+    apt-get update -qq
+    # Orthanc's package would start a server of its own on the default port: forbid that for this installation.
+    policy=/usr/sbin/policy-rc.d
+    [ -e "$policy" ] || { printf '#!/bin/sh\nexit 101\n' >"$policy"; chmod +x "$policy"; trap 'rm -f "$policy"' EXIT; }
+    # shellcheck disable=SC2086 # a list of package names
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+else
+    echo "not installed:$missing (as root: apt-get install$missing); tests that need them are skipped" >&2
+fi

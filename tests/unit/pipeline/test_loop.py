@@ -1,0 +1,166 @@
+"""The loop: what it does with each word of a step, and with steps that find no word."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from ocunet_pacs.domain.errors import StoreError
+from ocunet_pacs.domain.job import Done, JobKind, JobState, Later, Never, Retry
+from ocunet_pacs.jobs.memory import MemoryJobs
+from ocunet_pacs.pipeline.loop import Loop
+from tests.unit.pipeline.fakes import Clock, received
+
+LEASE = timedelta(minutes=5)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def jobs(clock: Clock) -> MemoryJobs:
+    """One analysis waits."""
+    jobs = MemoryJobs()
+    jobs.record_instance(received(1, clock))
+    clock.forward(60)
+    (study,) = jobs.studies_due(clock(), timedelta(seconds=1), timedelta(hours=1))
+    jobs.close_study(study, clock(), 3)
+    return jobs
+
+
+def make(jobs, clock, step, stop=None, beat=lambda: None) -> Loop:
+    return Loop(
+        jobs,
+        [JobKind.ANALYSE],
+        step,
+        owner="me",
+        stop=stop or threading.Event(),
+        clock=clock,
+        random=lambda: 0.5,
+        lease=LEASE,
+        poll=timedelta(0),
+        beat=beat,
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "attempt"),
+    [
+        (Done(), JobState.DONE, 1),
+        (Retry("again"), JobState.WAITING, 1),
+        (Never("broken"), JobState.DEAD, 1),
+        (Later("down", timedelta(seconds=30)), JobState.WAITING, 0),
+    ],
+)
+def test_a_word_moves_the_job(jobs, clock, outcome, state, attempt) -> None:
+    assert make(jobs, clock, lambda job, alive: outcome).once()
+    (job,) = jobs.find()
+    assert (job.state, job.attempt) == (state, attempt)
+
+
+def test_an_error_of_ours_costs_an_attempt_and_keeps_its_sentence(jobs, clock) -> None:
+    def step(job, alive):
+        raise StoreError("the disk is gone")
+
+    make(jobs, clock, step).once()
+    (job,) = jobs.find()
+    assert job.state is JobState.WAITING
+    assert "the disk is gone" in job.reason
+
+
+def test_a_foreign_error_costs_an_attempt_and_its_text_is_kept_nowhere(jobs, clock, capsys) -> None:
+    def step(job, alive):
+        raise ValueError("Wunderlich^Ottokar")
+
+    make(jobs, clock, step).once()
+    (job,) = jobs.find()
+    assert job.state is JobState.WAITING
+    assert "Wunderlich" not in job.reason
+
+
+def test_a_job_that_always_fails_ends_dead(jobs, clock) -> None:
+    def step(job, alive):
+        raise ValueError
+
+    loop = make(jobs, clock, step)
+    for _ in range(3):
+        assert loop.once()
+        clock.forward(3600)
+    assert not loop.once()
+    assert jobs.find()[0].state is JobState.DEAD
+
+
+def test_a_stop_in_the_middle_of_a_job_costs_no_attempt(jobs, clock) -> None:
+    stop = threading.Event()
+
+    def step(job, alive):
+        alive()
+        stop.set()
+        alive()
+        raise AssertionError("went on after the stop")
+
+    make(jobs, clock, step, stop).run()
+    (job,) = jobs.find()
+    assert (job.state, job.attempt) == (JobState.WAITING, 0)
+
+
+def test_work_on_a_lost_job_ends_at_the_next_sign_of_life(jobs, clock) -> None:
+    def step(job, alive):
+        clock.forward(LEASE.total_seconds() + 1)
+        jobs.reap(clock(), lambda owner: False)
+        alive()
+        raise AssertionError("went on with a job that somebody else may have")
+
+    make(jobs, clock, step).once()
+    assert jobs.find()[0].state is JobState.WAITING
+
+
+def test_a_long_job_keeps_its_lease_by_signs_of_life(jobs, clock) -> None:
+    def step(job, alive):
+        for _ in range(10):
+            clock.forward(LEASE.total_seconds() - 1)
+            alive()
+            assert jobs.reap(clock(), lambda owner: False) == 0
+        return Done()
+
+    make(jobs, clock, step).once()
+    assert jobs.find()[0].state is JobState.DONE
+
+
+def test_the_loop_outlives_a_queue_that_goes_away(jobs, clock) -> None:
+    stop = threading.Event()
+    claim, calls = jobs.claim, []
+
+    def flaky(*arguments):
+        calls.append(1)
+        if len(calls) < 4:
+            raise ConnectionError
+        return claim(*arguments)
+
+    jobs.claim = flaky
+
+    def step(job, alive):
+        stop.set()
+        return Done()
+
+    make(jobs, clock, step, stop).run()
+    assert jobs.find()[0].state is JobState.DONE
+
+
+def test_the_watchdog_is_fed_by_the_loop_and_by_the_step(jobs, clock) -> None:
+    beats = []
+    stop = threading.Event()
+
+    def step(job, alive):
+        before = len(beats)
+        alive()
+        assert len(beats) == before + 1
+        stop.set()
+        return Done()
+
+    make(jobs, clock, step, stop, lambda: beats.append(1)).run()
+    assert len(beats) == 2

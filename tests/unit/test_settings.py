@@ -1,0 +1,178 @@
+"""Settings: what an administrator writes, and what she is told when it is wrong."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ocunet_pacs import settings
+from ocunet_pacs.domain.errors import ConfigError
+from tests.conftest import PROJECT
+
+DOCUMENTED = """
+dicom: {ae_title: OCUNET, host: 0.0.0.0, port: 11112}
+database: {url: "sqlite:///var/lib/ocunet-pacs/ocunet.db"}
+store: {path: /var/lib/ocunet-pacs/store}
+model: {bundle: /var/lib/ocunet-pacs/bundles/active, device: auto, allow_untrained: false}
+assembly: {quiet_period: 10s, force_after: 10m}
+destinations: [{name: pacs, ae_title: ORTHANC, host: 127.0.0.1, port: 4242}]
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "ocunet-pacs.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_documented_file_loads(tmp_path: Path) -> None:
+    loaded = settings.load(write(tmp_path, DOCUMENTED), environ={})
+    assert loaded.assembly.quiet_period == timedelta(seconds=10)
+    assert loaded.assembly.force_after == timedelta(minutes=10)
+    assert loaded.destinations[0].ae_title == "ORTHANC"
+
+
+def test_the_sample_holds_every_default_and_is_the_file_in_the_repository() -> None:
+    assert settings.from_tree(yaml.safe_load(settings.sample())) == settings.Settings()
+    assert (PROJECT / "config" / "ocunet-pacs.yaml").read_text() == settings.sample(), (
+        "write it again: ocunet-pacs config init > config/ocunet-pacs.yaml"
+    )
+
+
+def test_every_setting_is_in_the_sample_with_its_purpose() -> None:
+    text = settings.sample()
+    for name, field in settings.Settings.model_fields.items():
+        section = settings.Destination if name == "destinations" else field.annotation
+        for key, described in section.model_fields.items():
+            assert f"{key}: " in text
+            assert described.description
+            assert described.description in text
+
+
+def test_the_destination_that_the_sample_shows_is_valid() -> None:
+    lines = settings.sample().splitlines()
+    start = lines.index("# destinations:")
+    shown = [lines[start]]
+    for line in lines[start + 1 :]:
+        if not line.startswith("#  "):
+            break
+        shown.append(line)
+    tree = yaml.safe_load("\n".join(line.removeprefix("# ") for line in shown))
+    assert settings.from_tree(tree).destinations[0].port == 4242
+
+
+def test_all_mistakes_are_reported_together_each_with_its_path(tmp_path: Path) -> None:
+    text = """
+    dicom: {ae_title: "", port: 99999, colour: red}
+    assembly: {quiet_period: 5}
+    destinations: [{name: pacs, ae_title: A, host: h}]
+    nonsense: 1
+    """
+    with pytest.raises(ConfigError) as caught:
+        settings.load(write(tmp_path, text), environ={"OCUNET_PACS__STORE__MIN_FREE": "lots"})
+    paths = {problem.partition(":")[0] for problem in caught.value.problems}
+    assert paths == {
+        "dicom.ae_title",
+        "dicom.port",
+        "dicom.colour",
+        "assembly.quiet_period",
+        "destinations.0.port",
+        "nonsense",
+        "store.min_free",
+    }
+
+
+def test_a_value_is_never_repeated_in_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings.load(write(tmp_path, "database: {url: 'mysql://joe:S3cret@host/x'}"), environ={})
+    assert "S3cret" not in str(caught.value)
+
+
+def test_the_environment_overrides_any_key(tmp_path: Path) -> None:
+    environ = {
+        "OCUNET_PACS__DICOM__PORT": "11113",
+        "OCUNET_PACS__DESTINATIONS__0__HOST": "pacs.example",
+        "OCUNET_PACS__MODEL__ALLOW_UNTRAINED": "true",
+        "OCUNET_PACS__REPORT__CONTENT_QUALIFICATION": "SERVICE",
+    }
+    loaded = settings.load(write(tmp_path, DOCUMENTED), environ=environ)
+    assert loaded.dicom.port == 11113
+    assert loaded.destinations[0].host == "pacs.example"
+    assert loaded.model.allow_untrained is True
+    assert loaded.report.content_qualification == "SERVICE"
+
+
+def test_a_list_can_come_from_the_environment_whole(tmp_path: Path) -> None:
+    environ = {"OCUNET_PACS__DESTINATIONS": "[{name: b, ae_title: B, host: h, port: 104}]"}
+    loaded = settings.load(write(tmp_path, DOCUMENTED), environ=environ)
+    assert [d.name for d in loaded.destinations] == ["b"]
+
+
+@pytest.mark.parametrize("variable", ["OCUNET_PACS__DESTINATIONS__7__HOST", "OCUNET_PACS__DICOM__PORT__X"])
+def test_an_override_that_leads_nowhere_is_an_error(tmp_path: Path, variable: str) -> None:
+    with pytest.raises(ConfigError, match=variable):
+        settings.load(write(tmp_path, DOCUMENTED), environ={variable: "x"})
+
+
+def test_a_password_can_come_as_a_systemd_credential(tmp_path: Path) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "database.url").write_text("postgresql://ocunet:pw@db/ocunet\n")
+    (credentials / "other-service").write_text("not ours")
+    environ = {"CREDENTIALS_DIRECTORY": str(credentials)}
+    loaded = settings.load(write(tmp_path, DOCUMENTED), environ=environ)
+    assert loaded.database.url == "postgresql://ocunet:pw@db/ocunet"
+
+
+def test_a_sqlite_path_is_absolute_whatever_the_number_of_slashes(tmp_path: Path) -> None:
+    for url in ("sqlite:///var/lib/x.db", "sqlite:////var/lib/x.db"):
+        assert settings.from_tree({"database": {"url": url}}).database.url == "sqlite:////var/lib/x.db"
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///./x.db", "oracle://x"])
+def test_a_database_that_would_lose_the_queue_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"database\.url"):
+        settings.from_tree({"database": {"url": url}})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("500ms", 0.5), ("10s", 10), ("1h30m", 5400), ("2d", 172800), ("1.5m", 90)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    loaded = settings.from_tree({"assembly": {"quiet_period": text}})
+    assert loaded.assembly.quiet_period.total_seconds() == seconds
+
+
+@pytest.mark.parametrize("text", ["10", "s", "10 s", "-5s", "0s", "1w", ""])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"assembly\.quiet_period"):
+        settings.from_tree({"assembly": {"quiet_period": text}})
+
+
+@pytest.mark.parametrize(("text", "size"), [("1 GiB", 2**30), ("500MiB", 500 * 2**20), (1024, 1024)])
+def test_sizes(text: object, size: int) -> None:
+    assert settings.from_tree({"store": {"min_free": text}}).store.min_free == size
+
+
+def test_two_destinations_of_one_name_are_refused() -> None:
+    one = {"name": "pacs", "ae_title": "A", "host": "h", "port": 104}
+    with pytest.raises(ConfigError, match="name of its own"):
+        settings.from_tree({"destinations": [one, one]})
+
+
+@pytest.mark.parametrize(("text", "said"), [("dicom: [", "not valid YAML at line"), ("- 1", "expected sections")])
+def test_a_broken_file_says_where(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        settings.load(write(tmp_path, text), environ={})
+
+
+def test_no_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="config init"):
+        settings.load(tmp_path / "none.yaml", environ={})
+
+
+def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
+    assert settings.load(write(tmp_path, ""), environ={}) == settings.Settings()
