@@ -1,0 +1,175 @@
+"""Any sequence of calls has the same answers and leaves the same rows in SQLite as in memory."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from ocunet_pacs.domain.job import Done, Job, JobKind, JobState, Later, Never, Retry
+from ocunet_pacs.domain.result import OutputKind
+from ocunet_pacs.jobs.engine import open_engine
+from ocunet_pacs.jobs.memory import MemoryJobs
+from ocunet_pacs.jobs.sql import SqlJobs
+from tests.conformance.jobs.builders import NOW, image, output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ocunet_pacs.domain.study import OpenStudy
+
+STUDIES = ("1.2.1", "1.2.2")
+IMAGES = tuple(f"1.{number}" for number in range(8))
+OWNERS = ("a", "b", "c")
+KINDS = (tuple(JobKind), (JobKind.ANALYSE,), (JobKind.DELIVER,))
+LEASE = timedelta(seconds=20)
+
+outcomes = st.one_of(
+    st.just(Done()),
+    st.just(Done("a note")),
+    st.just(Retry("it failed")),
+    st.just(Never("hopeless")),
+    st.integers(0, 30).map(lambda seconds: Later("the PACS is down", timedelta(seconds=seconds))),
+)
+any_claim = st.integers(0, 100)
+
+
+class SqliteAndMemory(RuleBasedStateMachine):
+    """Every rule does the same to both; every answer and, after each step, everything visible must be equal."""
+
+    def __init__(self, empty: Path) -> None:
+        super().__init__()
+        self._folder = tempfile.TemporaryDirectory()
+        path = Path(self._folder.name) / "queue.sqlite"
+        shutil.copy(empty, path)
+        self._engine = open_engine(f"sqlite:///{path}")
+        self.sql, self.memory = SqlJobs(self._engine), MemoryJobs()
+        self.now: datetime = NOW
+        self.seen: list[OpenStudy] = []
+        self.claims: list[Job] = []
+
+    def teardown(self) -> None:
+        self._engine.dispose()
+        self._folder.cleanup()
+
+    def both(self, call: Callable[[SqlJobs | MemoryJobs], Any]) -> Any:
+        from_sql, from_memory = call(self.sql), call(self.memory)
+        assert from_sql == from_memory
+        return from_sql
+
+    @rule(seconds=st.integers(1, 40))
+    def time_passes(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    @rule(uid=st.sampled_from(IMAGES), study=st.sampled_from(STUDIES), opens=st.booleans(), late=st.integers(0, 5))
+    def record(self, uid: str, study: str, opens: bool, late: int) -> None:
+        received = image(uid, study, self.now - timedelta(seconds=late), opens_study=opens)
+        self.both(lambda store: store.record_instance(received))
+
+    @rule(quiet=st.integers(0, 30), force=st.integers(0, 60))
+    def look(self, quiet: int, force: int) -> None:
+        self.seen = self.both(
+            lambda store: store.studies_due(self.now, timedelta(seconds=quiet), timedelta(seconds=force))
+        )
+
+    @precondition(lambda self: self.seen)
+    @rule(number=any_claim, attempts=st.integers(1, 3))
+    def close(self, number: int, attempts: int) -> None:
+        study = self.seen[number % len(self.seen)]
+        self.both(lambda store: store.close_study(study, self.now, attempts))
+
+    @rule(
+        owner=st.sampled_from(OWNERS), kinds=st.sampled_from(KINDS)
+    )
+    def claim(self, owner: str, kinds: tuple[JobKind, ...]) -> None:
+        job = self.both(lambda store: store.claim(kinds, owner, self.now, LEASE))
+        if job is not None:
+            self.claims.append(job)
+
+    @precondition(lambda self: self.claims)
+    @rule(number=any_claim, outcome=outcomes, jitter=st.sampled_from([0.0, 0.25, 0.5]))
+    def finish(self, number: int, outcome: Any, jitter: float) -> None:
+        job = self.claims[number % len(self.claims)]
+        self.both(lambda store: store.finish(job, outcome, self.now, jitter))
+
+    @precondition(lambda self: any(job.kind is JobKind.ANALYSE for job in self.claims))
+    @rule(number=any_claim, key=st.sampled_from("uvwxyz"), made=st.integers(0, 4), names_it=st.booleans())
+    def finish_analysis(self, number: int, key: str, made: int, names_it: bool) -> None:
+        analyse = [job for job in self.claims if job.kind is JobKind.ANALYSE]
+        job = analyse[number % len(analyse)]
+        found = self.both(lambda store: store.predecessor(job.subject_id))
+        expected = found[0] if found is not None and names_it else None
+        outputs = [output(f"2.25.{key}.{n}", OutputKind.REPORT if n == 0 else OutputKind.HEATMAP) for n in range(made)]
+        self.both(
+            lambda store: store.finish_analysis(
+                job,
+                key=key,
+                result="{}",
+                outputs=outputs,
+                destinations=["pacs", "viewer", "pacs"],
+                expected_predecessor=expected,
+                delivery_attempts=2,
+                now=self.now,
+            )
+        )
+
+    @precondition(lambda self: self.claims)
+    @rule(number=any_claim)
+    def renew(self, number: int) -> None:
+        job = self.claims[number % len(self.claims)]
+        self.both(lambda store: store.renew(job, self.now, LEASE))
+
+    @rule(gone=st.sets(st.sampled_from(OWNERS), max_size=2))
+    def reap(self, gone: set[str]) -> None:
+        self.both(lambda store: store.reap(self.now, gone.__contains__))
+
+    @precondition(lambda self: self.claims)
+    @rule(number=any_claim, discard=st.booleans())
+    def person(self, number: int, discard: bool) -> None:
+        job_id = self.claims[number % len(self.claims)].id
+        self.both(lambda store: (store.discard if discard else store.retry)(job_id, self.now))
+
+    @precondition(lambda self: any(job.kind is JobKind.DELIVER for job in self.claims))
+    @rule(number=any_claim, status=st.sampled_from([None, 0, 0xA700]), comment=st.sampled_from(["", "full", "\0x"]))
+    def answer(self, number: int, status: int | None, comment: str) -> None:
+        deliver = [job for job in self.claims if job.kind is JobKind.DELIVER]
+        subject = deliver[number % len(deliver)].subject_id
+        self.both(lambda store: store.record_delivery(subject, status, comment, self.now))
+
+    @invariant()
+    def same_rows(self) -> None:
+        jobs = self.both(lambda store: store.find(limit=1000))
+        self.both(lambda store: store.counts())
+        self.both(lambda store: list(store.output_uids()))
+        self.both(lambda store: [store.newest_revision(study) for study in STUDIES])
+        self.both(lambda store: store.studies_due(self.now, timedelta(0), timedelta(0)))
+        self.both(lambda store: [store.find_instance(uid) for uid in IMAGES])
+        for job in jobs:
+            if job.kind is JobKind.ANALYSE:
+                subject = job.subject_id
+                self.both(lambda store, subject=subject: (store.analysis(subject), store.analysis_instances(subject)))
+            else:
+                self.both(lambda store, subject=job.subject_id: store.delivery(subject))
+
+    @invariant()
+    def attempts_are_bounded(self) -> None:
+        for job in self.memory.find(limit=1000):
+            assert 0 <= job.attempt <= job.max_attempts
+            assert (job.state is JobState.RUNNING) == (job.lease_owner is not None)
+
+
+@pytest.mark.timeout(180)
+def test_sqlite_and_memory_behave_the_same(migrated_file: Path) -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        lambda: SqliteAndMemory(migrated_file),
+        settings=settings(
+            max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
