@@ -19,7 +19,7 @@ from ocunet_pacs.domain.errors import BundleError
 from ocunet_pacs.imaging.preprocess import apply, to_tensor_array
 from ocunet_pacs.model.calibration_files import read_calibration, read_thresholds
 from ocunet_pacs.model.checkpoint import read_checkpoint
-from ocunet_pacs.model.manifest import Manifest, Provenance, parse_manifest, validation_problems
+from ocunet_pacs.model.manifest import MANIFEST, Manifest, Provenance, read_manifest, validation_problems
 from ocunet_pacs.model.network import empty_network
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ocunet_pacs.model.network import OcuNet
 
 WEIGHTS: Final = "model.safetensors"
-MANIFEST: Final = "manifest.json"
+load_manifest = read_manifest
 
 
 def write_bundle(out: Path, weights: Mapping[str, Tensor], manifest: Manifest, *, overwrite: bool = False) -> Manifest:
@@ -53,16 +53,13 @@ def write_bundle(out: Path, weights: Mapping[str, Tensor], manifest: Manifest, *
     return sealed
 
 
-def load_manifest(folder: Path) -> Manifest:
-    """The bundle's manifest, checked key by key and against its own digest. BundleError names the file and the key."""
-    path = folder / MANIFEST
-    return parse_manifest(_read(path), str(path))
-
-
 def load_network(folder: Path, manifest: Manifest) -> OcuNet:
     """The bundle's network in eval mode on the CPU, float32. BundleError when the weights are not the manifest's."""
     path = folder / WEIGHTS
-    content = _read(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
     if hashlib.sha256(content).hexdigest() != manifest.weights_sha256:
         raise BundleError(f"{path}: its sha256 is not the manifest's weights_sha256")
     try:
@@ -77,7 +74,7 @@ def load_network(folder: Path, manifest: Manifest) -> OcuNet:
 
 def verify_bundle(folder: Path) -> Manifest:
     """Check all that can be checked: digests, names and shapes, and one forward with finite outputs. BundleError."""
-    manifest = load_manifest(folder)
+    manifest = read_manifest(folder)
     network = load_network(folder, manifest)
     pixels = apply(manifest.preprocess, _disc(manifest.preprocess.image_size)).pixels
     with torch.inference_mode():
@@ -187,13 +184,6 @@ def _write_folder(out: Path, files: Mapping[str, bytes]) -> None:
             if old.exists():
                 old.rename(out)
             raise
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _disc(side: int) -> RgbImage:

@@ -12,6 +12,7 @@ import importlib
 import json
 import pickle
 import re
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -88,7 +89,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def _load(path: Path) -> object:
     try:
-        with torch.serialization.safe_globals(_numpy_scalars()):
+        with torch.serialization.safe_globals(_numpy_scalars()), warnings.catch_warnings():
+            # The restricted unpickler doubts newer pickle protocols; what it cannot read it refuses all the same.
+            warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # torch's text explains how to switch its protection off: it is not passed on.

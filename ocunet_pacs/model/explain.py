@@ -31,7 +31,7 @@ def logits_and_maps(network: OcuNet, images: Tensor) -> tuple[Tensor, Tensor]:
         logits = network.head(pooled)
     count, labels = logits.shape
     # Row k of this batch of seeds asks for the gradient of logit k in every image: images do not mix in eval mode.
-    seeds = torch.eye(labels, device=logits.device).unsqueeze(1).expand(labels, count, labels)
+    seeds = torch.eye(labels, dtype=logits.dtype, device=logits.device).unsqueeze(1).expand(labels, count, labels)
     (gradients,) = torch.autograd.grad(logits, pooled, seeds, is_grads_batched=True)
     with torch.inference_mode():
         area = features.shape[2] * features.shape[3]

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
@@ -26,6 +27,7 @@ from ocunet_pacs.domain.errors import BundleError
 from ocunet_pacs.domain.labels import BY_NAME
 from ocunet_pacs.imaging.preprocess import PreprocessSpec
 
+MANIFEST: Final = "manifest.json"
 _DIGESTS: Final = {"weights_sha256", "bundle_sha256"}
 
 
@@ -112,6 +114,16 @@ class Manifest(_Strict):
     def to_bytes(self) -> bytes:
         """The file: ASCII JSON, two spaces, fields in the order of this class, a line end."""
         return json.dumps(self.model_dump(mode="json"), indent=2, allow_nan=False).encode("ascii") + b"\n"
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the bundle in `folder`, as `parse_manifest` checks it. Reads no weights and loads no torch."""
+    path = folder / MANIFEST
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
+    return parse_manifest(content, str(path))
 
 
 def parse_manifest(content: bytes, where: str) -> Manifest:

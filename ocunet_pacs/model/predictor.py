@@ -10,9 +10,10 @@ import torch
 from ocunet_pacs.domain.errors import BundleError, UntrainedBundle
 from ocunet_pacs.domain.result import BundleRef, Classification
 from ocunet_pacs.imaging.preprocess import apply, to_tensor_array
-from ocunet_pacs.model.bundle import load_manifest, load_network
+from ocunet_pacs.model.bundle import load_network
 from ocunet_pacs.model.calibration import score
 from ocunet_pacs.model.explain import logits_and_maps
+from ocunet_pacs.model.manifest import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +47,7 @@ class Predictor:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-        manifest = load_manifest(bundle_dir)
+        manifest = read_manifest(bundle_dir)
         if not (manifest.trained or allow_untrained):
             raise UntrainedBundle(
                 f"{bundle_dir}: the weights of {manifest.name!r} are untrained and their results mean nothing; "

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from ocunet_pacs.domain.errors import BundleError, UntrainedBundle
+from ocunet_pacs.imaging.preprocess import apply, to_tensor_array
+from ocunet_pacs.model.bundle import WEIGHTS, write_bundle
+from ocunet_pacs.model.calibration import probabilities
+from ocunet_pacs.model.manifest import read_manifest
+from ocunet_pacs.model.predictor import Predictor
+from tests.unit.model.conftest import LABELS, manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ocunet_pacs.domain.ports import Classifier
+    from ocunet_pacs.model.network import OcuNet
+
+
+def test_a_photograph_gets_the_bundles_scores_maps_and_crop(
+    bundle: Path, network: OcuNet, photograph: np.ndarray
+) -> None:
+    classifier: Classifier = Predictor.load(bundle, "cpu")
+    made = read_manifest(bundle)
+    (seen,) = classifier.classify([photograph])
+    prepared = apply(made.preprocess, photograph)
+    with torch.no_grad():
+        logits = network(torch.from_numpy(to_tensor_array(made.preprocess, prepared.pixels))[None])[0].numpy()
+    assert seen.crop == prepared.crop
+    assert seen.crop.right - seen.crop.left < 260
+    assert tuple(score.label for score in seen.scores) == LABELS
+    np.testing.assert_allclose([score.logit for score in seen.scores], logits, atol=1e-3)
+    expected = probabilities([score.logit for score in seen.scores], made.temperature)
+    assert [score.probability for score in seen.scores] == expected.tolist()
+    assert [score.threshold for score in seen.scores] == [made.thresholds[label] for label in LABELS]
+    assert (seen.maps.dtype, seen.maps.shape) == (np.float32, (3, 2, 2))
+    assert set(seen.maps.max(axis=(1, 2))) <= {np.float32(0), np.float32(1)}
+    assert classifier.bundle.digest == made.digest
+
+
+def test_batches_do_not_change_the_answers(bundle: Path, photograph: np.ndarray) -> None:
+    """Photographs of any size, more of them than a batch holds, each with its own answer in order."""
+    photographs = [photograph, photograph[::-1].copy(), photograph[:, :200].copy(), photograph // 2, photograph]
+    singles = Predictor.load(bundle, "cpu", batch_size=1).classify(photographs)
+    batched = Predictor.load(bundle, "cpu", batch_size=3).classify(photographs)
+    assert len(batched) == 5
+    for one, many in zip(singles, batched, strict=True):
+        assert one.crop == many.crop
+        np.testing.assert_allclose([s.logit for s in one.scores], [s.logit for s in many.scores], atol=1e-3)
+    assert abs(singles[0].scores[0].logit - singles[1].scores[0].logit) > 0.01
+    assert Predictor.load(bundle, "cpu").classify([]) == []
+
+
+def test_untrained_weights_run_only_where_that_is_allowed(
+    tmp_path: Path, network: OcuNet, photograph: np.ndarray
+) -> None:
+    write_bundle(tmp_path / "u", network.state_dict(), manifest(trained=False))
+    with pytest.raises(UntrainedBundle, match=r"model\.allow_untrained"):
+        Predictor.load(tmp_path / "u", "cpu")
+    allowed = Predictor.load(tmp_path / "u", "cpu", allow_untrained=True)
+    allowed.warm_up()
+    assert not allowed.bundle.trained
+    assert len(allowed.classify([photograph])[0].scores) == 3
+
+
+def test_other_weights_than_the_manifests_are_refused(bundle: Path) -> None:
+    with (bundle / WEIGHTS).open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(BundleError, match="sha256"):
+        Predictor.load(bundle, "cpu")
+    (bundle / WEIGHTS).unlink()
+    with pytest.raises(BundleError, match="cannot be read"):
+        Predictor.load(bundle, "cpu")
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "warp drive"])
+def test_a_device_that_is_not_there_is_refused(bundle: Path, device: str) -> None:
+    with pytest.raises(BundleError, match=device):
+        Predictor.load(bundle, device)
