@@ -75,7 +75,7 @@ def _label_group(
         urgency = codes.URGENCY_CODES[context.settings.urgency(label)]
         items.append(tree.code(codes.SUGGESTED_URGENCY, urgency))
     if label.caveat:
-        items.append(tree.text(codes.COMMENT, f"{label.display}: {label.caveat}"))
+        items.append(tree.text(codes.COMMENT, label.caveat[0].upper() + label.caveat[1:]))
     items += _references(context, image, score)
     return tree.container(codes.MEASUREMENT_GROUP, items, "1501")
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from ocunet_pacs.domain.labels import LABELS
 from ocunet_pacs.domain.result import (
@@ -23,12 +27,12 @@ from ocunet_pacs.domain.result import (
     derive_uid,
     work_key,
 )
-from ocunet_pacs.domain.study import Laterality
+from ocunet_pacs.domain.study import Laterality, Reason, ReasonCode
 from ocunet_pacs.report.report_settings import ReportSettings
 from ocunet_pacs.report.reporter import Reports
 
-if TYPE_CHECKING:
-    from pathlib import Path
+Sources = Mapping[str, Path]
+Heatmaps = Mapping[str, Output]
 
 OP_8_BIT = "1.2.840.10008.5.1.4.1.1.77.1.5.1"
 STUDY = derive_uid("test study")
@@ -89,7 +93,7 @@ def photograph(path: Path, ordinal: int, *, shape: tuple[int, int] = (48, 64), f
     ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
     ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds.file_meta.ImplementationClassUID = derive_uid("a camera")
+    ds.file_meta.ImplementationClassUID = UID(derive_uid("a camera"))
     ds.save_as(path, enforce_file_format=True)
     return path
 
@@ -109,10 +113,48 @@ def stored(made: DicomObject) -> Output:
     return Output(made.kind, made.sop_class_uid, made.sop_instance_uid, made.series_instance_uid, "key")
 
 
+def mixed(
+    folder: Path, reports: Reports, bundle: BundleRef = TRAINED
+) -> tuple[StudyResult, Sources, Heatmaps, list[DicomObject]]:
+    """OD with two findings and the flag, OS contradictory, an unknown eye without anything, a red-free OD."""
+    refused = replace(image(4, "R"), scores=(), reasons=(Reason(ReasonCode.NOT_COLOUR, "the photograph is red-free"),))
+    images = (
+        image(1, "R", DR=0.8754, EDN=0.7, Disease_Risk=0.9),
+        image(2, "L", NORMAL=0.8, GLAUCOMA=0.6),
+        image(3, "U"),
+        refused,
+    )
+    return with_heatmaps(folder, reports, images, bundle)
+
+
+def with_heatmaps(
+    folder: Path, reports: Reports, images: Iterable[ImageResult], bundle: BundleRef = TRAINED, **values: Any
+) -> tuple[StudyResult, Sources, Heatmaps, list[DicomObject]]:
+    """Photographs on disk and heatmaps for what is positive: all that a report needs."""
+    sources: dict[str, Path] = {}
+    made: list[DicomObject] = []
+    done = []
+    for one in images:
+        eye = {"R": "R", "L": "L", "U": "B"}[one.laterality]
+        path = folder / f"{one.ordinal}.dcm"
+        if one.sop_instance_uid not in sources:
+            frames = 1 if one.frame is None else 2
+            sources[one.sop_instance_uid] = photograph(
+                path, one.ordinal, frames=frames, **{"ImageLaterality": eye} | values
+            )
+        if one.positives:
+            pixels = np.full((48, 64, 3), 90, dtype=np.uint8)
+            heatmap = reports.heatmap(one, pixels, said(one), bundle, path)
+            made.append(heatmap)
+            done.append(replace(one, heatmap_uid=heatmap.sop_instance_uid))
+        else:
+            done.append(one)
+    return study(*done, bundle=bundle), sources, {h.sop_instance_uid: stored(h) for h in made}, made
+
+
+def read(made: DicomObject) -> Dataset:
+    return dcmread(io.BytesIO(made.content))
+
+
 def reporter(**settings: Any) -> Reports:
     return Reports(ReportSettings(**settings), lambda: NOW, "1.2.3")
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    return photograph(tmp_path / "photo.dcm", 1)
