@@ -11,7 +11,7 @@ import warnings
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from pydicom.dataelem import RawDataElement
 from pydicom.filereader import read_dataset
@@ -59,9 +59,9 @@ class OpenedFile:
         return self.transfer_syntax_uid == ExplicitVRBigEndian
 
 
-def refuse(code: ReasonCode, detail: str, cause: BaseException | None = None) -> NoReturn:
-    """Raise BadInput with this reason."""
-    raise BadInput(Reason(code, detail)) from cause
+def refusal(code: ReasonCode, detail: str) -> BadInput:
+    """The error to raise: BadInput with this reason."""
+    return BadInput(Reason(code, detail))
 
 
 @contextmanager
@@ -75,10 +75,25 @@ def opened(path: Path, tags: Sequence[int] | None = None) -> Iterator[OpenedFile
         stream: BinaryIO = cast("BinaryIO", _Bounded(handle))
         stream.seek(_PREAMBLE)
         if stream.read(4) != b"DICM":
-            refuse(ReasonCode.NOT_DICOM, "the file has no DICM prefix")
+            raise refusal(ReasonCode.NOT_DICOM, "the file has no DICM prefix")
+        yield _read(stream, tags)
+
+
+@contextmanager
+def refusing(code: ReasonCode, what: str) -> Iterator[None]:
+    """Whatever a library raises on broken bytes becomes BadInput with this reason: the one deliberately broad door.
+
+    pydicom, Pillow and the codecs raise OSError, SyntaxError, ValueError, TypeError, struct.error, KeyError,
+    IndexError, AttributeError, RecursionError, RuntimeError and more on the same kinds of damage. Only the type is
+    told, because a text can quote a value. Too little memory is the machine's fault, not the image's, and passes.
+    """
+    try:
         with quiet():
-            found = _read(stream, tags)
-        yield found
+            yield
+    except (BadInput, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 -- see above
+        raise refusal(code, f"{what} ({type(error).__name__})") from None
 
 
 @contextmanager
@@ -94,13 +109,11 @@ def quiet() -> Iterator[None]:
 
 
 def _read(stream: BinaryIO, tags: Sequence[int] | None) -> OpenedFile:
-    try:
+    with refusing(ReasonCode.UNREADABLE_DATASET, "its file meta information is broken"):
         meta = read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=_after_meta)
         syntax = str(meta.get("TransferSyntaxUID", None) or "")
-    except Exception as error:  # noqa: BLE001 -- pydicom raises a dozen kinds on broken bytes; one meaning for us
-        refuse(ReasonCode.UNREADABLE_DATASET, f"its file meta information breaks off ({type(error).__name__})", error)
     if not syntax:
-        refuse(ReasonCode.UNREADABLE_DATASET, "its file meta information names no transfer syntax")
+        raise refusal(ReasonCode.UNREADABLE_DATASET, "its file meta information names no transfer syntax")
     if syntax == DeflatedExplicitVRLittleEndian:
         stream = cast("BinaryIO", _Inflated(stream))
     found = OpenedFile(meta, meta, syntax, stream)
@@ -113,7 +126,7 @@ def _read(stream: BinaryIO, tags: Sequence[int] | None) -> OpenedFile:
         # Whatever follows Pixel Data is padding or a signature; a tag above it without any pixels ends the search too.
         return int(tag) >= _PIXEL_TAGS[0]
 
-    try:
+    with refusing(ReasonCode.UNREADABLE_DATASET, "its data set is broken"):
         found.dataset = read_dataset(
             stream,
             is_implicit_VR=syntax == ImplicitVRLittleEndian,
@@ -121,12 +134,8 @@ def _read(stream: BinaryIO, tags: Sequence[int] | None) -> OpenedFile:
             stop_when=at_pixels,
             specific_tags=None if tags is None else list(tags),
         )
-    except BadInput:
-        raise
-    except Exception as error:  # noqa: BLE001 -- as above
-        refuse(ReasonCode.UNREADABLE_DATASET, f"its data set is broken ({type(error).__name__})", error)
     if found.pixel_offset is None and (not found.dataset or _breaks_off(found.dataset, stream)):
-        refuse(ReasonCode.UNREADABLE_DATASET, "its data set breaks off")
+        raise refusal(ReasonCode.UNREADABLE_DATASET, "its data set breaks off")
     return found
 
 
@@ -215,6 +224,6 @@ class _Inflated(io.RawIOBase):
             try:
                 self._done += self._inflater.decompress(compressed, self._CHUNK * 16)
             except zlib.error as error:
-                refuse(ReasonCode.UNREADABLE_DATASET, "its deflated data set is corrupt", error)
+                raise refusal(ReasonCode.UNREADABLE_DATASET, "its deflated data set is corrupt") from error
             if len(self._done) > MAX_INFLATED_BYTES:
-                refuse(ReasonCode.TOO_LARGE, f"its data set inflates past {MAX_INFLATED_BYTES:,} bytes")
+                raise refusal(ReasonCode.TOO_LARGE, f"its data set inflates past {MAX_INFLATED_BYTES:,} bytes")

@@ -1,0 +1,55 @@
+"""JPEG streams to pixels, whether they come in a DICOM frame or as a file of their own."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL.JpegImagePlugin import JpegImageFile
+
+from ocunet_pacs.domain.study import ReasonCode
+from ocunet_pacs.imaging.part10 import refusal, refusing
+
+if TYPE_CHECKING:
+    from ocunet_pacs.domain.ports import RgbImage
+    from ocunet_pacs.imaging.codestream import Codestream
+
+_RGB_IDS = ((82, 71, 66), (114, 103, 98))
+"""Component identifiers "RGB" and "rgb"."""
+_FILLER = 128
+"""What libjpeg paints where the data ended too early: every coefficient zero is mid-grey."""
+
+_SAYS_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
+"""An Adobe segment (APP14) whose transform is "none"."""
+
+
+def decode_jpeg(stream: bytes, facts: Codestream, *, declared_rgb: bool) -> RgbImage:
+    """A sequential or progressive 8-bit JPEG of three components to RGB, the very pixels that Pillow gives its file.
+
+    `declared_rgb` is whether the data set calls its photometric interpretation RGB. The stream is believed first: by
+    JFIF its samples are YCbCr, by an Adobe segment or by its component identifiers they are what those say, and
+    subsampled components are never RGB; only a stream that says nothing is read as the data set declares it.
+
+    BadInput: PHOTOMETRIC where the stream contradicts itself, UNREADABLE_PIXELS where it cannot be decoded whole.
+    """
+    claims_rgb = not facts.jfif and (facts.adobe_transform == 0 or _has_rgb_ids(facts))
+    if claims_rgb and facts.subsampled:
+        raise refusal(ReasonCode.PHOTOMETRIC, "its JPEG stream claims RGB and has subsampled components")
+    silent = not facts.jfif and facts.adobe_transform is None and not facts.subsampled
+    if declared_rgb and silent and not _has_rgb_ids(facts):
+        stream = stream[:2] + _SAYS_RGB + stream[2:]
+    with refusing(ReasonCode.UNREADABLE_PIXELS, "its JPEG stream cannot be decoded"):
+        pixels = np.array(JpegImageFile(io.BytesIO(stream)).convert("RGB"))
+    refuse_filler(pixels)
+    return pixels
+
+
+def refuse_filler(pixels: RgbImage) -> None:
+    """BadInput where a JPEG ended early but had its end marker: then its last rows are the decoder's grey filler."""
+    if (pixels[-1] == _FILLER).all():
+        raise refusal(ReasonCode.UNREADABLE_PIXELS, "its JPEG stream ends before the image does")
+
+
+def _has_rgb_ids(facts: Codestream) -> bool:
+    return facts.adobe_transform is None and facts.component_ids in _RGB_IDS
