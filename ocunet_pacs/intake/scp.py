@@ -152,9 +152,6 @@ class Listener:
                 refusal = self._reception.refuse(request, spool.error)
             elif file is not None:
                 refusal = self._reception.receive(request, file)
-            provider = event.assoc.dimse
-            assert isinstance(provider, SpoolingProvider)
-            provider.forget(spool)
         return _answer(refusal)
 
 

@@ -109,6 +109,11 @@ class Spool(BytesIO):
             self._association.requestor.ae_title.strip(),
         )
 
+    @property
+    def holds_file(self) -> bool:
+        """Whether there is a file that nobody took yet."""
+        return self._file is not None
+
     def take(self) -> IncomingFile | None:
         """The file, which is the caller's from now on; None when nothing was received or the connection is gone."""
         with self._lock:
@@ -140,7 +145,8 @@ class SpoolingProvider(DIMSEServiceProvider):
                 self.message = DIMSEMessage()
                 spool = Spool(self.message, self.assoc, self._reception)
                 self.message.data_set = spool
-                self._spools.append(spool)
+                # A sender may have several requests under way (PS3.7 section 9.1), so there can be more than one.
+                self._spools = [*(kept for kept in self._spools if kept.holds_file), spool]
             super().receive_primitive(primitive)
         except Exception as error:  # noqa: BLE001 - the bytes are the peer's; its association ends, nothing else does
             structlog.get_logger().warning("association_aborted", reason="a message broke the protocol", exc_info=error)
@@ -152,7 +158,8 @@ class SpoolingProvider(DIMSEServiceProvider):
         context_id, message = item
         if not isinstance(message, C_STORE) or message.is_valid_request or message.is_valid_response:
             return item
-        self.forget(message.DataSet)
+        if isinstance(message.DataSet, Spool):
+            message.DataSet.abandon()
         response = C_STORE()
         response.MessageIDBeingRespondedTo = message.MessageID or 0
         response.AffectedSOPClassUID = message.AffectedSOPClassUID
@@ -163,15 +170,9 @@ class SpoolingProvider(DIMSEServiceProvider):
         self.send_msg(response, context_id or 1)
         return None, None
 
-    def forget(self, spool: BytesIO | None) -> None:
-        """The message of this spool was served."""
-        if isinstance(spool, Spool):
-            spool.abandon()
-            self._spools.remove(spool)
-
     def abandon(self) -> None:
         """The connection ended: nobody will finish or answer what is still here."""
-        for spool in list(self._spools):
+        for spool in self._spools:
             spool.abandon()
 
 

@@ -1,0 +1,76 @@
+"""dcmtk's programs as peers: a sender, a pinger, a receiver that stops by itself."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.conftest import program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A program that ended: its exit status, and everything that it said."""
+
+    status: int
+    text: str
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def storescu(
+    port: int, *paths: Path, options: tuple[str, ...] = (), called: str = "OCUNET", calling: str = "CAMERA"
+) -> Finished:
+    """Send the files with C-STORE over one association; debug output, so that Error Comments are in the text."""
+    return _run("storescu", "-d", *options, "-aet", calling, "-aec", called, HOST, str(port), *map(str, paths))
+
+
+def echoscu(port: int, called: str = "OCUNET", calling: str = "CAMERA") -> Finished:
+    """C-ECHO; status 0 when it was answered with success."""
+    return _run("echoscu", "-v", "-aet", calling, "-aec", called, HOST, str(port))
+
+
+def _run(name: str, *arguments: str) -> Finished:
+    done = subprocess.run([program(name), *arguments], capture_output=True, check=False, timeout=60)
+    return Finished(done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace"))
+
+
+@contextmanager
+def storescp(folder: Path, *options: str, ae_title: str = "ARCHIVE") -> Iterator[int]:
+    """A receiver that keeps what it gets in `folder`, on the port that is yielded."""
+    port = free_port()
+    command = [program("storescp"), *options, "-aet", ae_title, "-od", str(folder), str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(port, process)
+        yield port
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Return once somebody listens; fail when the process ended instead."""
+    for _ in range(400):
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} ended with status {process.returncode}")
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) == 0:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"nobody listens on port {port}")

@@ -1,0 +1,74 @@
+"""A listener on a free port of this machine, and what it kept."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+
+from ocunet_pacs.imaging.header import read_header
+from ocunet_pacs.intake.scp import Listener, ListenerConfig
+from ocunet_pacs.store.files import Files
+from tests.integration.ledgers import TableLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@dataclass
+class Receiver:
+    """A running listener with its store, its ledger, and every line that it logged."""
+
+    listener: Listener
+    files: Files
+    ledger: TableLedger
+    logged: list[Any] = field(default_factory=list)
+
+    @property
+    def port(self) -> int:
+        return self.listener.port
+
+    def stored(self) -> list[Path]:
+        return sorted(p for p in (self.files.root / "instances").rglob("*") if p.is_file())
+
+    def half_received(self) -> list[Path]:
+        return list(self.files.incoming.iterdir())
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Receiver]]:
+    """Start a listener; keyword arguments go into its configuration, `files` and `ledger` replace the usual ones."""
+    running: list[Listener] = []
+    with structlog.testing.capture_logs() as logged:
+
+        def begin(*, files: Any = None, ledger: Any = None, **settings: Any) -> Receiver:
+            store = files or Files(tmp_path / "store")
+            rows = ledger or TableLedger(tmp_path / "rows.db")
+            config = ListenerConfig(
+                **{"ae_title": "OCUNET", "host": "127.0.0.1", "port": 0, "min_free_bytes": 0} | settings
+            )
+            listener = Listener(
+                config,
+                store,
+                rows,
+                read_header=read_header,
+                now=lambda: datetime.now(UTC),
+                new_token=lambda: uuid.uuid4().hex,
+            )
+            listener.start()
+            running.append(listener)
+            return Receiver(listener, store, rows, logged)
+
+        yield begin
+        for listener in running:
+            listener.stop(grace=timedelta(seconds=2))
+
+
+@pytest.fixture
+def receiver(start: Callable[..., Receiver]) -> Receiver:
+    return start()
