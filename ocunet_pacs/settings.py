@@ -98,6 +98,10 @@ class Dicom(Section):
     )
     host: str = Field(default="0.0.0.0", description="address to listen on; 127.0.0.1 keeps it on this machine")  # noqa: S104
     port: Port = Field(default=11112, description="port to listen on; 0 takes a free one")
+    check_called_ae_title: bool = Field(
+        default=False,
+        description="reject senders that call another AE title than ours; recommended once they all know it",
+    )
     max_associations: int = Field(
         default=32, ge=1, description="associations served at once; more are rejected as congested"
     )
@@ -133,7 +137,11 @@ class Model(Section):
     allow_untrained: bool = Field(
         default=False, description="run a bundle without training (tests and demonstrations only)"
     )
-    batch_size: int = Field(default=4, ge=1, description="photographs in one pass of the network")
+    batch_size: int = Field(
+        default=1,
+        ge=1,
+        description="photographs in one pass of the network; a CPU is fastest at 1, a GPU at 16 and more",
+    )
 
 
 class Assembly(Section):

@@ -32,7 +32,7 @@ from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.imaging.drawn import Lesions, draw_fundus, save_photograph
 from ocunet_pacs.jobs.engine import open_engine
 from ocunet_pacs.jobs.sql import SqlJobs
-from ocunet_pacs.model.bundle import write_untrained_bundle
+from ocunet_pacs.model.untrained import write_untrained_bundle
 from ocunet_pacs.report.readable import as_text
 
 if TYPE_CHECKING:
@@ -179,11 +179,12 @@ def _finished(database: Path) -> bool:
 
 def _show(out: Path) -> DemoResult:
     """Render what the PACS received; the report as text."""
-    files = write_readable(out / "pacs", out / "results")
-    reports = [ds for ds in map(dcmread, sorted((out / "pacs").glob("*.dcm"))) if ds.Modality == "SR"]
+    received = sorted((out / "pacs").glob("*.dcm"))
+    reports = [ds for ds in map(dcmread, received) if ds.Modality == "SR"]
     if not reports:
         raise DemoFailed(f"the PACS received no report; the daemon's log: {out / 'daemon.log'}")
-    return DemoResult("\n\n".join(as_text(report) for report in reports), tuple(files))
+    files = write_readable(received, out / "results")
+    return DemoResult("\n\n".join(as_text(report) for report in reports), (*files, *received))
 
 
 def _free_port() -> int:

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import AllStoragePresentationContexts
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
@@ -29,8 +30,7 @@ class DemoPacs:
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
-        handlers = [(evt.EVT_C_STORE, self._keep)]
-        server = self._ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+        server = self._ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._keep)])
         assert server is not None
         self.port = int(server.server_address[1])
         return self
@@ -41,6 +41,7 @@ class DemoPacs:
         self._ae.shutdown()
 
     def _keep(self, event: evt.Event) -> int:
+        assert isinstance(event.request, C_STORE)
         name = hashlib.sha256(str(event.request.AffectedSOPInstanceUID).encode()).hexdigest()[:16]
         (self._folder / f"{name}.dcm").write_bytes(event.encoded_dataset())
         return 0x0000

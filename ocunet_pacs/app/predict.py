@@ -7,27 +7,28 @@ daemon would say about it.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ocunet_pacs import __version__
 from ocunet_pacs.app.process import utc_now
+from ocunet_pacs.app.readable import write_readable
 from ocunet_pacs.domain.errors import BadInput, ConfigError
 from ocunet_pacs.domain.result import ImageResult, Output, StudyResult, derive_uid, work_key
 from ocunet_pacs.domain.study import ImageHeader, Laterality
 from ocunet_pacs.imaging.decode import PhotographFiles, read_photograph
 from ocunet_pacs.imaging.wrap import wrap_photograph, write_dicom
 from ocunet_pacs.intake.eligibility import OPHTHALMIC_PHOTOGRAPHY_8_BIT, eligibility
-from ocunet_pacs.model.predictor import Predictor
 from ocunet_pacs.pipeline.examine import Source, examine
 from ocunet_pacs.report.reporter import Reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from ocunet_pacs.domain.ports import RgbImage
     from ocunet_pacs.domain.result import BundleRef, DicomObject
+    from ocunet_pacs.model.predictor import Predictor
     from ocunet_pacs.report.report_settings import ReportSettings
 
 PHOTOGRAPH_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
@@ -99,6 +100,7 @@ def predict(
     paths: Sequence[Path],
     *,
     predictor: Predictor,
+    batch_size: int,
     report_settings: ReportSettings,
     out: Path | None,
     progress: Callable[[Path], None],
@@ -124,7 +126,7 @@ def predict(
             classifier=predictor,
             reporter=reporter if out else None,
             keep_heatmap=heatmaps.append,
-            batch_size=predictor.batch_size,
+            batch_size=batch_size,
             alive=lambda: None,
         )
         if out:
@@ -149,7 +151,7 @@ def is_dicom(path: Path) -> bool:
 
 
 def _prepare(path: Path, out: Path | None) -> _Input:
-    """Find out what the file is; a photograph is wrapped where results are written, for they must refer to an object."""
+    """Find out what the file is; a photograph is wrapped where results are written: they must refer to an object."""
     if is_dicom(path) or path.suffix.lower() not in PHOTOGRAPH_SUFFIXES:
         try:
             header = PhotographFiles().header(path)
@@ -239,7 +241,8 @@ def _write_study(
         revision=1,
         key=work_key(referable, bundle.digest, reporter.settings_digest),
         bundle=bundle,
-        images=tuple(replace(image) for image in images if image.sop_instance_uid in referable),
+        images=tuple(image for image in images if image.sop_instance_uid in referable),
     )
     report = reporter.report(result, referable, outputs)
     (folder / "report.dcm").write_bytes(report.content)
+    write_readable([folder / "report.dcm", *(folder / output.file_key for output in outputs.values())], folder)

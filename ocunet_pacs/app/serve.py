@@ -1,8 +1,8 @@
 """`serve`: every role in one process tree, on one machine.
 
-Each role is a process of its own, so that a crash in a native codec or on a GPU takes nothing else down; this one starts
-them, restarts what dies (with a growing pause), passes signals on, and speaks to the service manager for all of them. It
-never loads torch or the network stack itself.
+Each role is a process of its own, so that a crash in a native codec or on a GPU takes nothing else down; this one
+starts them, restarts what dies (with a growing pause), passes signals on, and speaks to the service manager for all of
+them. It never loads torch or the network stack itself.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class _Supervisor:
 
     def _hear(self, notices: socket.socket) -> None:
         """Wait a moment for what the roles say; tell the service manager when all of them are ready."""
-        select.select([notices, self._stop.reader], [], [], 0.1)
+        select.select([notices.fileno(), self._stop.reader], [], [], 0.1)
         while True:
             try:
                 text = notices.recv(4096).decode(errors="replace")

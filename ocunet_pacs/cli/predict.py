@@ -53,12 +53,11 @@ def predict(
         predictions = app.predict(
             inputs,
             predictor=predictor,
+            batch_size=loaded.model.batch_size,
             report_settings=report_settings(loaded),
             out=out,
             progress=lambda _path: bar.advance(task),
         )
-    if out:
-        app.write_readable(out)
     if as_json:
         typer.echo(json.dumps([p.as_json(predictor.bundle) for p in predictions], indent=2))
     else:

@@ -18,7 +18,7 @@ def wrap(
         str | None, typer.Option("--study-uid", help="Study Instance UID (0020,000D); a new one without it.")
     ] = None,
 ) -> None:
-    """Wrap photographs as Ophthalmic Photography 8 Bit Image objects, one study a call; a JPEG's stream is kept as it is.
+    """Wrap photographs as Ophthalmic Photography 8 Bit objects, one study a call; a JPEG's stream is kept as it is.
 
     Prints one line a photograph: the file written.
     """

@@ -1,0 +1,52 @@
+"""A bundle, photographs and a PACS for the acceptance runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ocunet_pacs.domain.study import Laterality
+from tests.daemon import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def untrained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's bundle: deterministic weights, a few positive labels an eye."""
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from ocunet_pacs.model.bundle import write_untrained_bundle  # noqa: PLC0415  # torch takes seconds
+
+    folder = tmp_path_factory.mktemp("bundles") / "untrained"
+    write_untrained_bundle(folder, datetime(2026, 1, 1, tzinfo=UTC))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def drawn_photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Six drawn eyes as JPEG files, right and left in turn."""
+    from ocunet_pacs.imaging.drawn import draw_fundus, save_photograph  # noqa: PLC0415
+
+    folder = tmp_path_factory.mktemp("drawn")
+    paths = []
+    for seed in range(6):
+        laterality = Laterality.LEFT if seed % 2 else Laterality.RIGHT
+        path = folder / f"eye-{seed}.jpg"
+        save_photograph(draw_fundus(seed=seed, laterality=laterality, size=(640, 480)), path)
+        paths.append(path)
+    return paths
+
+
+def wrap_study(photographs: Sequence[Path], out: Path, *, patient: str = "P1") -> list[Path]:
+    """DICOM files of one study through the command line."""
+    done = cli(
+        *("wrap", *photographs, "--out", out, "--laterality", "R"),
+        *("--patient-id", patient, "--patient-name", f"Marked^{patient}"),
+    )
+    from pathlib import Path as File  # noqa: PLC0415
+
+    return [File(line) for line in done.stdout.splitlines()]

@@ -1,0 +1,131 @@
+"""The main job: photographs by C-STORE in, report and heatmaps in a real PACS (Orthanc), nothing twice."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import wrap_study
+from tests.acceptance.pacs import Contents, assert_valid, photographs_of
+from tests.daemon import Daemon, cli, wait_until
+from tests.dcmtk import storescu
+from tests.orthanc import running_orthanc
+
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="session")
+def reference_bundle(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """OcuNet's layout with deterministic weights, through the command that a data scientist uses."""
+    folder = tmp_path_factory.mktemp("reference")
+    checkpoint, calibration = folder / "ocunet.pth", folder / "calibration.yaml"
+    subprocess.run([sys.executable, str(shared / "reference" / "make_checkpoint.py"), str(checkpoint)], check=True)
+    calibration.write_text("temperature: 1.1926\n")
+    cli("model", "import", checkpoint, "--out", folder / "bundle", "--calibration", calibration)
+    return folder / "bundle"
+
+
+@pytest.mark.shared
+def test_nine_photographs_as_three_studies(shared: Path, reference_bundle: Path, tmp_path: Path) -> None:
+    with (shared / "data" / "fullres" / "manifest.csv").open(newline="") as file:
+        names = sorted(row["image"] for row in csv.DictReader(file))
+    photographs = [shared / "data" / "fullres" / name for name in names]
+    studies = [
+        wrap_study(photographs[start : start + 3], tmp_path / f"study-{start}", patient=f"P{start}")
+        for start in (0, 3, 6)
+    ]
+    with running_orthanc() as orthanc:
+        daemon = Daemon(tmp_path / "site", reference_bundle, [orthanc.destination()])
+        daemon.start()
+        try:
+            daemon.wait_for_listener()
+            assert cli("echo", "pacs", "--config", daemon.config).returncode == 0
+            for files in studies:
+                sent = storescu(daemon.port, *files, options=("-R", "-xy"))
+                assert sent.status == 0, sent.text
+            daemon.wait_until_idle(3)
+            before = orthanc.download(tmp_path / "first")
+            contents = Contents.read(before)
+            assert len(contents.reports) == 3
+            sent_uids = {uid for report in contents.reports for uid in photographs_of(report)}
+            assert len(sent_uids) == 9
+            assert len(set(contents.heatmap_sources())) == len(contents.heatmaps) > 0
+            assert set(contents.heatmap_sources()) <= sent_uids
+            assert {str(r.StudyInstanceUID) for r in contents.reports} == {
+                str(h.StudyInstanceUID) for h in contents.heatmaps
+            }, "every study of these weights has a positive label"
+            assert {str(report.PatientName) for report in contents.reports} == {"Marked^P0", "Marked^P3", "Marked^P6"}
+            assert_valid(before)
+
+            for files in studies:
+                assert storescu(daemon.port, *files, options=("-R", "-xy")).status == 0
+            daemon.wait_until_idle(3)
+            after = orthanc.download(tmp_path / "second")
+            assert sorted(path.name for path in after) == sorted(path.name for path in before)
+            status = daemon.status()
+            assert status["ready"], status
+            assert status["jobs"]["done"] == 3
+            assert "Marked" not in daemon.log_text()
+        finally:
+            statuses = daemon.stop()
+        assert statuses == [0]
+
+
+def test_a_late_image_makes_a_report_that_names_the_first(
+    untrained_bundle: Path, drawn_photographs: list[Path], tmp_path: Path
+) -> None:
+    files = wrap_study(drawn_photographs[:3], tmp_path / "study")
+    with running_orthanc() as orthanc:
+        daemon = Daemon(tmp_path / "site", untrained_bundle, [orthanc.destination()])
+        daemon.start()
+        try:
+            daemon.wait_for_listener()
+            storescu(daemon.port, *files[:2], options=("-R", "-xy"))
+            daemon.wait_until_idle(1)
+            storescu(daemon.port, files[2], options=("-R", "-xy"))
+            daemon.wait_until_idle(2)
+            downloaded = orthanc.download(tmp_path / "pacs")
+            contents = Contents.read(downloaded)
+            assert len(contents.reports) == 2
+            (current,) = contents.current_reports()
+            assert len(photographs_of(current)) == 3
+            assert len(contents.heatmap_sources()) == len(set(contents.heatmap_sources())), "no heatmap twice"
+            assert_valid(downloaded)
+        finally:
+            daemon.stop()
+
+
+def test_an_untrained_bundle_is_refused_unless_it_is_allowed(untrained_bundle: Path, tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "site", untrained_bundle, [])
+    daemon.config.write_text(daemon.config.read_text().replace("allow_untrained: true", "allow_untrained: false"))
+    refused = cli("serve", "--config", daemon.config, check=False)
+    assert refused.returncode == 2
+    assert "allow_untrained" in refused.stderr
+
+
+def test_results_wait_for_a_pacs_that_is_down_and_no_analysis_is_repeated(
+    untrained_bundle: Path, drawn_photographs: list[Path], tmp_path: Path
+) -> None:
+    files = wrap_study(drawn_photographs[:2], tmp_path / "study")
+    with running_orthanc() as orthanc:
+        destination = orthanc.destination()
+    daemon = Daemon(tmp_path / "site", untrained_bundle, [destination])
+    daemon.start()
+    try:
+        daemon.wait_for_listener()
+        storescu(daemon.port, *files, options=("-R", "-xy"))
+        wait_until(lambda: daemon.status()["jobs"]["done"] == 1, "the analysis")
+        assert daemon.status()["deliveries"]["done"] == 0
+        with running_orthanc(dicom_port=destination["port"]) as orthanc:
+            status = daemon.wait_until_idle(1)
+            assert status["deliveries"]["dead"] == 0
+            assert len(Contents.read(orthanc.download(tmp_path / "pacs")).reports) == 1
+            jobs = json.loads(cli("jobs", "list", "--json", "--config", daemon.config).stdout)
+            assert {job["attempt"] for job in jobs} == {1}, "waiting for the PACS cost no attempt"
+    finally:
+        daemon.stop()
