@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 from copy import deepcopy
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from pydicom.charset import convert_encodings, decode_element
@@ -181,9 +181,10 @@ def _usable(source: Dataset, keyword: str) -> object | None:
 def _real_date(keyword: str, value: str) -> bool:
     if not keyword.endswith("Date"):
         return True
+    digits = value.strip()
     try:
-        datetime.strptime(value.strip(), "%Y%m%d").astimezone()
-    except (ValueError, OverflowError):
+        date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    except ValueError:
         return False
     return True
 
@@ -195,10 +196,10 @@ def set_time(ds: Dataset, now: datetime) -> str:
     """
     offset = ds.get("TimezoneOffsetFromUTC")
     local = now.astimezone(datetime.strptime(offset, "%z").tzinfo) if offset else now.astimezone()
-    date, time = local.strftime("%Y%m%d"), local.strftime("%H%M%S.%f")
-    ds.InstanceCreationDate = ds.ContentDate = date
-    ds.InstanceCreationTime = ds.ContentTime = time
-    return f"{date}{time}{local.strftime('%z')}"
+    day, moment = local.strftime("%Y%m%d"), local.strftime("%H%M%S.%f")
+    ds.InstanceCreationDate = ds.ContentDate = day
+    ds.InstanceCreationTime = ds.ContentTime = moment
+    return f"{day}{moment}{local.strftime('%z')}"
 
 
 def set_equipment(
@@ -269,8 +270,8 @@ def encode(ds: Dataset) -> bytes:
 def acquired(source: Dataset) -> tuple[str, str]:
     """When the photograph was taken, as DA and TM without fraction; "" for what the header does not say."""
     moment = str(source.get("AcquisitionDateTime") or "")
-    date = moment[:8] or str(source.get("AcquisitionDate") or source.get("ContentDate") or "")
+    day = moment[:8] or str(source.get("AcquisitionDate") or source.get("ContentDate") or "")
     time = moment[8:14] or str(source.get("AcquisitionTime") or source.get("ContentTime") or "")[:6]
-    if not (re.fullmatch(_PATTERNS["StudyDate"], date) and _real_date("StudyDate", date)):
+    if not (re.fullmatch(_PATTERNS["StudyDate"], day) and _real_date("StudyDate", day)):
         return "", ""
-    return date, time if re.fullmatch(r"([01]\d|2[0-3])[0-5]\d[0-5]\d", time) else ""
+    return day, time if re.fullmatch(r"([01]\d|2[0-3])[0-5]\d[0-5]\d", time) else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING, cast
 
 from PIL import ImageFont
@@ -36,6 +37,11 @@ def wrap(text: str, face: FreeTypeFont, width: float) -> list[str]:
 
 
 def drawable(text: str, face: FreeTypeFont) -> str:
-    """The text with a question mark for each character that the typeface does not have."""
+    """The text as far as the typeface goes: without accents that it lacks, a question mark for what it cannot draw."""
     missing = bytes(face.getmask("\uffff"))
-    return "".join("?" if not c.isascii() and bytes(face.getmask(c)) == missing else c for c in text)
+
+    def has(character: str) -> bool:
+        return character.isascii() or bytes(face.getmask(character)) != missing
+
+    plain = (c if has(c) else unicodedata.normalize("NFKD", c)[0] for c in text)
+    return "".join(c if has(c) else "?" for c in plain)

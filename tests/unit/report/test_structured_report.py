@@ -14,6 +14,7 @@ from ocunet_pacs.domain.errors import BadInput, InvalidReport
 from ocunet_pacs.domain.labels import LABELS, Code, Urgency
 from ocunet_pacs.domain.result import Predecessor
 from ocunet_pacs.domain.study import Reason, ReasonCode
+from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.report import codes, header
 from ocunet_pacs.report.report_settings import ReportSettings
 from ocunet_pacs.report.reporter import Reports
@@ -344,3 +345,13 @@ def test_every_setting_changes_the_digest(change: dict[str, object]) -> None:
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ReportSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_our_own_objects_are_known_again_when_they_come_back(tmp_path: Path) -> None:
+    reports = reporter()
+    result, sources, heatmaps, made = mixed(tmp_path, reports)
+    for thing in (reports.report(result, sources, heatmaps), *made):
+        path = tmp_path / "came back"
+        path.write_bytes(thing.content)
+        assert read_header(path).made_by_us
+    assert not read_header(next(iter(sources.values()))).made_by_us

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom import dcmread
+from pydicom.uid import JPEG2000, JPEGBaseline8Bit
+
+from ocunet_pacs.domain.result import Box
+from ocunet_pacs.report.painting import MAX_OPACITY, colours, opacity_of, overlay
+from ocunet_pacs.report.report_settings import ReportSettings
+from ocunet_pacs.report.reporter import Reports
+from tests.unit.report.made import (
+    NOW,
+    SERIES,
+    STUDY,
+    TRAINED,
+    UNTRAINED,
+    image,
+    photograph,
+    read,
+    reporter,
+    said,
+    scores,
+)
+
+PIXELS = np.full((48, 64, 3), 90, dtype=np.uint8)
+
+
+def test_it_says_what_it_is_and_where_it_comes_from(tmp_path: Path) -> None:
+    one = image(3, "L", DR=0.9, RD=0.6)
+    source = photograph(tmp_path / "1", 3, ImageLaterality="L")
+    made = reporter().heatmap(one, PIXELS, said(one), TRAINED, source)
+    ds = read(made)
+    assert made.sop_instance_uid == ds.SOPInstanceUID == reporter().heatmap_uid(one, TRAINED)
+    assert (ds.StudyInstanceUID, ds.PatientID, ds.ImageLaterality) == (STUDY, "P-1", "L")
+    assert ds.SeriesInstanceUID not in {SERIES, STUDY}
+    assert list(ds.PatientOrientation) == ["L", "F"]
+    assert ds.SourceImageSequence[0].ReferencedSOPInstanceUID == one.sop_instance_uid
+    assert (ds.InstanceNumber, ds.SeriesNumber, ds.BurnedInAnnotation) == (3, 950, "YES")
+    assert ds.pixel_array.shape == (ds.Rows, ds.Columns, 3)
+
+
+def test_an_unknown_eye_is_not_guessed(tmp_path: Path) -> None:
+    one = image(1, "U", DR=0.9)
+    ds = read(reporter().heatmap(one, PIXELS, said(one), TRAINED, photograph(tmp_path / "1", 1, ImageLaterality="B")))
+    assert "ImageLaterality" not in ds
+    assert "AnatomicRegionModifierSequence" not in ds.AnatomicRegionSequence[0]
+
+
+def test_an_image_without_positives_has_no_heatmap(tmp_path: Path) -> None:
+    one = image(1)
+    with pytest.raises(ValueError, match="no positive label"):
+        reporter().heatmap(one, PIXELS, said(one), TRAINED, photograph(tmp_path / "1", 1))
+
+
+@pytest.mark.parametrize("only", ["Disease_Risk", "NORMAL"])
+def test_the_flag_or_the_normal_class_alone_still_has_one(tmp_path: Path, only: str) -> None:
+    one = replace(image(1), scores=scores(**{only: 0.9}))
+    made = reporter().heatmap(one, PIXELS, said(one), TRAINED, photograph(tmp_path / "1", 1))
+    assert read(made).Rows > 0
+
+
+@pytest.mark.parametrize(
+    ("values", "syntax", "expected"),
+    [
+        ({}, None, ("00", None, None)),
+        (
+            {
+                "LossyImageCompression": "01",
+                "LossyImageCompressionRatio": 12.5,
+                "LossyImageCompressionMethod": "ISO_10918_1",
+            },
+            None,
+            ("01", 12.5, "ISO_10918_1"),
+        ),
+        ({}, JPEGBaseline8Bit, ("01", None, "ISO_10918_1")),
+        ({"LossyImageCompression": None}, JPEG2000, ("01", None, "ISO_15444_1")),
+        ({}, JPEG2000, ("00", None, None)),
+    ],
+)
+def test_loss_in_the_photograph_stays_loss(
+    tmp_path: Path, values: dict[str, Any], syntax: str | None, expected: tuple[str, float | None, str | None]
+) -> None:
+    source = photograph(tmp_path / "1", 1, **values)
+    if syntax is not None:
+        ds = dcmread(source, stop_before_pixels=True)
+        ds.file_meta.TransferSyntaxUID = syntax
+        ds.save_as(source)
+    one = image(1, DR=0.9)
+    ds = read(reporter().heatmap(one, PIXELS, said(one), TRAINED, source))
+    loss = (ds.LossyImageCompression, ds.get("LossyImageCompressionRatio"), ds.get("LossyImageCompressionMethod"))
+    assert loss == expected
+
+
+def test_uids_depend_on_image_frame_bundle_and_settings_only(tmp_path: Path) -> None:
+    one = image(1, DR=0.9)
+    source = photograph(tmp_path / "1", 1)
+    first = reporter().heatmap(one, PIXELS, said(one), TRAINED, source)
+    later = Reports(ReportSettings(), lambda: NOW + timedelta(days=1), "9.9").heatmap(
+        one, PIXELS, said(one), TRAINED, source
+    )
+    assert (first.sop_instance_uid, first.series_instance_uid) == (later.sop_instance_uid, later.series_instance_uid)
+    others = {
+        reporter().heatmap_uid(image(2), TRAINED),
+        reporter().heatmap_uid(image(1, frame=1), TRAINED),
+        reporter().heatmap_uid(one, UNTRAINED),
+        reporter(heatmap_labels=1).heatmap_uid(one, TRAINED),
+    }
+    assert len(others | {first.sop_instance_uid}) == 5
+    second = reporter().heatmap(
+        image(2, DR=0.9), PIXELS, said(image(2, DR=0.9)), TRAINED, photograph(tmp_path / "2", 2)
+    )
+    assert second.series_instance_uid == first.series_instance_uid
+
+
+def test_untrained_is_said_in_red_letters(tmp_path: Path) -> None:
+    one = image(1, DR=0.9)
+    source = photograph(tmp_path / "1", 1)
+
+    def red(bundle: Any) -> int:
+        ds = read(reporter().heatmap(one, PIXELS, said(one), bundle, source))
+        pixels = ds.pixel_array.astype(int)
+        assert ("UNTRAINED" in ds.SeriesDescription) is not bundle.trained
+        return int(((pixels[..., 0] > 200) & (pixels[..., 1] < 130) & (pixels[..., 2] < 130)).sum())
+
+    assert red(TRAINED) == 0
+    assert red(UNTRAINED) > 300
+
+
+def test_one_panel_for_each_label_up_to_the_limit(tmp_path: Path) -> None:
+    one = image(1, DR=0.9, RD=0.8, EDN=0.7, ERM=0.6)
+    source = photograph(tmp_path / "1", 1)
+    areas = []
+    for limit in (1, 2, 3):
+        ds = read(reporter(heatmap_labels=limit).heatmap(one, PIXELS, said(one), TRAINED, source))
+        photograph_grey = (ds.pixel_array == 90).all(axis=2).sum()
+        areas.append(photograph_grey / (48 * 64))
+    assert [round(area) for area in areas] == [2, 3, 4]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    left=st.integers(0, 60),
+    top=st.integers(0, 40),
+    width=st.integers(13, 100),
+    height=st.integers(13, 100),
+    x=st.integers(0, 11),
+    y=st.integers(0, 11),
+)
+def test_the_map_lies_where_the_network_looked(left: int, top: int, width: int, height: int, x: int, y: int) -> None:
+    activation = np.zeros((12, 12), dtype=np.float32)
+    activation[y, x] = 1.0
+    plain = np.full((150, 170, 3), 128, dtype=np.uint8)
+    crop = Box(left, top, left + width, top + height)
+    painted = overlay(plain, activation, crop)
+    changed = np.argwhere((painted != plain).any(axis=2))
+    assert changed.size
+    # A line of one pixel may run along the outside of the crop.
+    assert changed[:, 0].min() >= crop.top - 2
+    assert changed[:, 0].max() <= crop.bottom + 1
+    assert changed[:, 1].min() >= crop.left - 2
+    assert changed[:, 1].max() <= crop.right + 1
+    centre = changed.mean(axis=0)
+    expected = (crop.top + (y + 0.5) * height / 12, crop.left + (x + 0.5) * width / 12)
+    assert abs(centre[0] - expected[0]) <= height / 12 + 2
+    assert abs(centre[1] - expected[1]) <= width / 12 + 2
+
+
+def test_colour_follows_the_activation_and_never_hides_the_photograph() -> None:
+    ramp = np.linspace(0, 1, 256, dtype=np.float32)[None]
+    opacity = opacity_of(ramp)
+    assert opacity[0, 0] == 0.0
+    assert opacity.max() == pytest.approx(MAX_OPACITY)
+    assert (np.diff(opacity[0]) >= 0).all()
+    brightness = colours(ramp)[0].astype(float) @ [0.2126, 0.7152, 0.0722]
+    assert (np.diff(brightness) >= -1).all()
+    assert brightness[-1] > brightness[0] + 80
+
+
+def test_a_map_without_any_activation_leaves_the_photograph_alone() -> None:
+    plain = np.full((20, 30, 3), 128, dtype=np.uint8)
+    assert (overlay(plain, np.zeros((12, 12), dtype=np.float32), Box(0, 0, 30, 20)) == plain).all()
