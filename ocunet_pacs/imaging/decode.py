@@ -75,7 +75,7 @@ def open_photograph(content: bytes) -> Image.Image:
         try:
             # Past Pillow's own limit; that it warns before it refuses makes no difference to us.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content), formats=("JPEG", "MPO", "PNG", "TIFF"))
+            image = Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "TIFF"))
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise refusal(ReasonCode.TOO_LARGE, "the photograph has too many pixels") from None
     check_size(image.width, image.height)

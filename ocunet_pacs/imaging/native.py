@@ -73,6 +73,7 @@ def _frame(stored: NDArray[np.uint8], file: OpenedFile, pixels: Pixels) -> RgbIm
         flat = samples.reshape(pixels.rows, pixels.columns)
         return through_palette(flat, pixels.bits_stored, pixels.dataset, big_endian=pixels.big_endian)
     if pixels.planar:
-        samples = np.ascontiguousarray(samples.reshape(3, pixels.rows, pixels.columns).transpose(1, 2, 0))
-    samples = samples.reshape(pixels.rows, pixels.columns, 3)
-    return np.require(to_rgb(samples, pixels.photometric, pixels.bits_stored), requirements="W")
+        samples = samples.reshape(3, pixels.rows, pixels.columns).transpose(1, 2, 0)
+    else:
+        samples = samples.reshape(pixels.rows, pixels.columns, 3)
+    return np.require(to_rgb(samples, pixels.photometric, pixels.bits_stored), requirements=["C", "W"])
