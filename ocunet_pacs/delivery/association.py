@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import socket
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pynetdicom import AE, _config
+from pynetdicom.transport import AssociationSocket
 
 from ocunet_pacs.domain.errors import OcunetError, PeerBusy, PeerRefused, PeerUnavailable
 from ocunet_pacs.domain.result import derive_uid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from ssl import SSLContext
 
     from pynetdicom.association import Association
     from pynetdicom.presentation import PresentationContext
+    from pynetdicom.transport import AddressInformation
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,27 @@ class Destination:
     host: str
     port: int
     timeout: timedelta = timedelta(seconds=30)
+
+
+class _Socket(AssociationSocket):
+    """Closes for certain. pynetdicom's skips that when the connection was never made or the peer closed it first."""
+
+    def _shutdown_socket(self) -> None:
+        if self.socket is not None:
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+            self.socket.close()
+
+
+class Requestor(AE):
+    """An application entity whose sockets close for certain."""
+
+    def _create_socket(
+        self, assoc: Association, address: AddressInformation, tls_args: tuple[SSLContext, str] | None
+    ) -> AssociationSocket:
+        connection = _Socket(assoc, address=address)
+        connection.tls_args = tls_args
+        return connection
 
 
 def configure_pynetdicom() -> None:
@@ -70,7 +95,7 @@ def _associate(destination: Destination, calling_ae_title: str, contexts: Sequen
     configure_pynetdicom()
     seconds = destination.timeout.total_seconds()
     where = f"{destination.host} port {destination.port}"
-    ae = AE(ae_title=calling_ae_title)
+    ae = Requestor(ae_title=calling_ae_title)
     ae.implementation_class_uid = derive_uid("implementation")
     ae.implementation_version_name = "OCUNET_PACS"
     ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = seconds

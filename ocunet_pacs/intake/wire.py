@@ -15,7 +15,9 @@ when the disk is full. What is done here instead, through its classes and withou
 from __future__ import annotations
 
 import errno
+from contextlib import suppress
 from io import BytesIO
+from socket import SHUT_RDWR
 from socketserver import BaseServer
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -195,6 +197,13 @@ class BlockSocket(AssociationSocket):
                 received += count
         del buffer[received:]
         return buffer
+
+    def _shutdown_socket(self) -> None:
+        """Close for certain. pynetdicom's skips that when the peer closed first."""
+        if self.socket is not None:
+            with suppress(OSError):
+                self.socket.shutdown(SHUT_RDWR)
+            self.socket.close()
 
 
 class Handler(RequestHandler):

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from pynetdicom import AE
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
+
+from ocunet_pacs.delivery.association import Requestor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ EXPLICIT = "1.2.840.10008.1.2.1"
 @contextmanager
 def association(port: int, sop_class: str, transfer_syntax: str = EXPLICIT) -> Iterator[Association]:
     """An established association with one storage context."""
-    ae = AE(ae_title="RAW")
+    ae = Requestor(ae_title="RAW")
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 20
     established = ae.associate(
         "127.0.0.1", port, contexts=[build_context(sop_class, transfer_syntax)], ae_title="OCUNET"
