@@ -80,7 +80,7 @@ def upgrade() -> None:
         sa.CheckConstraint("(state IN ('waiting', 'running')) = (finished_at IS NULL)", name=op.f("ck_jobs_finished")),
     )
     waiting, running = sa.text("state = 'waiting'"), sa.text("state = 'running'")
-    op.create_index("ix_jobs_claim", "jobs", ["run_at", "id"], sqlite_where=waiting, postgresql_where=waiting)
+    op.create_index("ix_jobs_claim", "jobs", ["kind", "run_at", "id"], sqlite_where=waiting, postgresql_where=waiting)
     op.create_index("ix_jobs_leases", "jobs", ["lease_expires_at"], sqlite_where=running, postgresql_where=running)
 
     op.create_table(

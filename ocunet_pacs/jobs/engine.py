@@ -8,12 +8,13 @@ waiting. Transactions of an engine made with `for_reading` begin deferred and wa
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ocunet_pacs.domain.errors import ConfigError, DatabaseError
@@ -56,12 +57,15 @@ def for_reading(engine: Engine) -> Engine:
 def transaction(engine: Engine) -> Iterator[Connection]:
     """One transaction: committed at the end, rolled back on an error.
 
-    DatabaseError when the database is not there, locked for too long, full, or broke the connection.
+    DatabaseError when the database is not there, locked for too long, full or damaged, or broke the connection. A
+    statement that is wrong in itself stays SQLAlchemy's error: a fault of ours.
     """
     try:
         with engine.begin() as connection:
             yield connection
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
+    except (DataError, IntegrityError, NotSupportedError, ProgrammingError):
+        raise
+    except (DBAPIError, PoolTimeout) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         first_line = str(cause).strip().partition("\n")[0]
         msg = f"the database does not work: {first_line}"
@@ -97,10 +101,23 @@ def _set_up_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) 
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _use_write_ahead_log(cursor)
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _use_write_ahead_log(cursor: sqlite3.Cursor) -> None:
+    """A property of the file, set once. Processes that set it at the same moment get SQLITE_BUSY without waiting."""
+    for tries_left in range(BUSY_TIMEOUT_S * 10, -1, -1):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or tries_left == 0:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

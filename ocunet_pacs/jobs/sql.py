@@ -72,4 +72,4 @@ def _answer(status: int | None, comment: str | None, *, answered: bool) -> str:
     if not answered:
         return "not tried yet"
     code = "no answer" if status is None else f"0x{status:04X}"
-    return f"{code} {comment}" if comment else code
+    return f"{code}: {comment}" if comment else code

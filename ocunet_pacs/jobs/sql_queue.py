@@ -72,10 +72,12 @@ class SqlQueue(JobQueue):
     def reap(self, now: datetime, is_gone: Callable[[str], bool]) -> int:
         """See `JobQueue.reap`. Asks `is_gone` once for each owner, outside the write transaction."""
         with transaction(self._reading) as connection:
-            rows = connection.execute(
-                select(*jobs.c).where(jobs.c.state == _literal(JobState.RUNNING)).order_by(jobs.c.id)
+            running_first_to_expire = (
+                select(*jobs.c)
+                .where(jobs.c.state == _literal(JobState.RUNNING))
+                .order_by(jobs.c.lease_expires_at, jobs.c.id)
             )
-            running = [as_job(row) for row in rows]
+            running = [as_job(row) for row in connection.execute(running_first_to_expire)]
         gone = {owner for owner in {job.lease_owner for job in running} if owner is not None and is_gone(owner)}
         lost = [job for job in running if job.lease_owner in gone or _expired(job, now)]
         if not lost:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 NOW = datetime(2024, 5, 1, 8, 0, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 LEASE = timedelta(minutes=5)
+QUIET = timedelta(minutes=1)
 DAY = timedelta(days=1)
 BOTH = tuple(JobKind)
 

@@ -18,6 +18,7 @@ from tests.conformance.jobs.builders import (
     DAY,
     LEASE,
     NOW,
+    QUIET,
     SECOND,
     claimed,
     closed,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.study import OpenStudy
     from tests.conformance.jobs.builders import Store
 
-QUIET = timedelta(minutes=1)
+
 FORCE = timedelta(minutes=10)
 
 

@@ -85,9 +85,7 @@ class SqliteAndMemory(RuleBasedStateMachine):
         study = self.seen[number % len(self.seen)]
         self.both(lambda store: store.close_study(study, self.now, attempts))
 
-    @rule(
-        owner=st.sampled_from(OWNERS), kinds=st.sampled_from(KINDS)
-    )
+    @rule(owner=st.sampled_from(OWNERS), kinds=st.sampled_from(KINDS))
     def claim(self, owner: str, kinds: tuple[JobKind, ...]) -> None:
         job = self.both(lambda store: store.claim(kinds, owner, self.now, LEASE))
         if job is not None:
@@ -170,6 +168,6 @@ def test_sqlite_and_memory_behave_the_same(migrated_file: Path) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         lambda: SqliteAndMemory(migrated_file),
         settings=settings(
-            max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
