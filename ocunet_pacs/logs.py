@@ -3,7 +3,7 @@
 Who may say what: our own modules log through structlog with fields that hold no patient data (a study appears as the
 digest that `study_digest` gives). Libraries speak through the standard library's logging; those that are known to
 write patient data (pynetdicom dumps data sets and identifiers at DEBUG, highdicom and pydicom quote odd values in
-warnings) are held to ERROR here, whatever level the site asks for.
+warnings) are held to ERROR or silenced here, whatever level the site asks for.
 """
 
 from __future__ import annotations
@@ -60,8 +60,14 @@ def configure(level: str = "info", style: str = "auto", *, role: str = "") -> No
     """Set up logging for this process. `style`: json, console, or auto (console on a terminal, else json)."""
     console = sys.stderr.isatty() if style == "auto" else style == "console"
     number = logging.getLevelNamesMapping()[level.upper()]
+
+    def add_role(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        # Not a context variable: those do not reach the threads that a role starts.
+        return {**event, "role": role} if role else event
+
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_role,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _safe_exception,
@@ -77,9 +83,6 @@ def configure(level: str = "info", style: str = "auto", *, role: str = "") -> No
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    structlog.contextvars.clear_contextvars()
-    if role:
-        structlog.contextvars.bind_contextvars(role=role)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -91,5 +94,7 @@ def configure(level: str = "info", style: str = "auto", *, role: str = "") -> No
     root.setLevel(max(number, logging.WARNING))
     for name in QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(logging.ERROR)
+    for name in SILENT_LIBRARIES:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     # Warnings quote the value that they complain about, and the value may be a patient's name.
     warnings.simplefilter("ignore")

@@ -14,7 +14,8 @@ SHARED = Path(os.environ.get("OCUNET_SHARED", PROJECT.parent / "shared"))
 
 def program(name: str) -> str:
     """Path of a peer's program. Missing: a failure where REQUIRE_PEERS=1 (CI), a skip on a user's machine."""
-    found = shutil.which(name)
+    # Servers lie in /usr/sbin, which is not on every user's path.
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if found is None:
         message = f"{name} is not installed (apt install dcmtk dicom3tools orthanc)"
         if os.environ.get("REQUIRE_PEERS") == "1":

@@ -18,6 +18,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import yaml
+from PIL import Image
 from pydicom import dcmread
 
 from ocunet_pacs.app.demo_pacs import AE_TITLE, DemoPacs
@@ -29,7 +30,8 @@ from ocunet_pacs.delivery.echo import echo
 from ocunet_pacs.domain.errors import DeliveryError, OcunetError
 from ocunet_pacs.domain.job import JobState
 from ocunet_pacs.domain.study import Laterality
-from ocunet_pacs.imaging.drawn import Lesions, draw_fundus, save_photograph
+from ocunet_pacs.imaging.drawn import draw_fundus
+from ocunet_pacs.imaging.drawn_lesions import Lesion
 from ocunet_pacs.jobs.engine import open_engine
 from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.model.untrained import write_untrained_bundle
@@ -91,13 +93,14 @@ def _study(photographs: Sequence[Path], out: Path) -> list[Path]:
     folder = out / "photographs"
     if photographs:
         return wrap_files(photographs, folder, laterality=None, patient_id="DEMO", patient_name="Demo^Patient")
-    study, files = new_uid(), []
-    lesions = Lesions(microaneurysms=25, haemorrhages=8, hard_exudates=30)
-    for laterality, seed, seen in ((Laterality.RIGHT, 7, lesions), (Laterality.LEFT, 8, None)):
-        pixels = draw_fundus(seed=seed, laterality=laterality, size=(1600, 1200), lesions=seen)
-        folder.mkdir(exist_ok=True)
+    study = new_uid()
+    files: list[Path] = []
+    folder.mkdir()
+    diabetic = (Lesion.MICROANEURYSMS, Lesion.HAEMORRHAGES, Lesion.HARD_EXUDATES)
+    for laterality, seed, lesions in ((Laterality.RIGHT, 7, diabetic), (Laterality.LEFT, 8, ())):
+        pixels = draw_fundus(seed=seed, laterality=laterality, size=(1600, 1200), lesions=lesions)
         photograph = folder / f"drawn-{laterality.eye}.jpg"
-        save_photograph(pixels, photograph)
+        Image.fromarray(pixels).save(photograph, quality=92)
         files += wrap_files(
             [photograph],
             folder,

@@ -66,7 +66,7 @@ def predict(
 
 def _print(predictions: list[Prediction], bundle: BundleRef) -> None:
     """A line an image with its positives, or why there are none."""
-    from ocunet_pacs.domain.labels import BY_NAME
+    from ocunet_pacs.report.wording import score_words
 
     for prediction in predictions:
         image = prediction.image
@@ -75,11 +75,7 @@ def _print(predictions: list[Prediction], bundle: BundleRef) -> None:
         for reason in image.reasons:
             typer.echo(f"  not assessed: {reason.detail}")
         for score in image.positives:
-            label = BY_NAME.get(score.label)
-            typer.echo(
-                f"  {label.display if label else score.label}: probability {100 * score.probability:.1f} %, "
-                f"above its threshold of {100 * score.threshold:.1f} %"
-            )
+            typer.echo(f"  above threshold: {score_words(score)}")
         if image.assessed and not image.positives:
             typer.echo("  no label above its threshold")
     typer.echo(f"model {bundle.name} {bundle.digest[:12]}{'' if bundle.trained else ' UNTRAINED'}; not a diagnosis")

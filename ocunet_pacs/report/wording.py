@@ -30,8 +30,8 @@ COMPOSITE_ALONE = "composite abnormality flag above threshold without any specif
 
 
 def percent(share: float) -> str:
-    """A share of 1 as a reader wants it: 87.5 %."""
-    return f"{100 * share:.1f} %"
+    """A share of 1 as a reader wants it: 87.5 %. Rounded by way of the report's two decimals, so that all places agree."""
+    return f"{round(100 * share, 2):.1f} %"
 
 
 def place(image: ImageResult) -> str:

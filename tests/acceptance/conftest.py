@@ -19,7 +19,7 @@ def untrained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's bundle: deterministic weights, a few positive labels an eye."""
     from datetime import UTC, datetime  # noqa: PLC0415
 
-    from ocunet_pacs.model.bundle import write_untrained_bundle  # noqa: PLC0415  # torch takes seconds
+    from ocunet_pacs.model.untrained import write_untrained_bundle  # noqa: PLC0415  # torch takes seconds
 
     folder = tmp_path_factory.mktemp("bundles") / "untrained"
     write_untrained_bundle(folder, datetime(2026, 1, 1, tzinfo=UTC))
@@ -29,14 +29,16 @@ def untrained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def drawn_photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Six drawn eyes as JPEG files, right and left in turn."""
-    from ocunet_pacs.imaging.drawn import draw_fundus, save_photograph  # noqa: PLC0415
+    from PIL import Image  # noqa: PLC0415
+
+    from ocunet_pacs.imaging.drawn import draw_fundus  # noqa: PLC0415
 
     folder = tmp_path_factory.mktemp("drawn")
     paths = []
     for seed in range(6):
         laterality = Laterality.LEFT if seed % 2 else Laterality.RIGHT
         path = folder / f"eye-{seed}.jpg"
-        save_photograph(draw_fundus(seed=seed, laterality=laterality, size=(640, 480)), path)
+        Image.fromarray(draw_fundus(seed=seed, laterality=laterality, size=(640, 480))).save(path, quality=92)
         paths.append(path)
     return paths
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydicom import dcmread
 
@@ -15,6 +15,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pydicom.dataset import Dataset
+
+    from tests.orthanc import Orthanc
+
+
+def destination(orthanc: Orthanc) -> dict[str, Any]:
+    """The entry of `destinations` that sends to it."""
+    return {"name": "pacs", "ae_title": orthanc.ae_title, "host": "127.0.0.1", "port": orthanc.dicom_port}
+
+
+def download(orthanc: Orthanc, folder: Path) -> list[Path]:
+    """Everything that it holds, as files named by Orthanc's own ids."""
+    folder.mkdir()
+    paths = []
+    for instance in orthanc.instances():
+        path = folder / f"{instance}.dcm"
+        path.write_bytes(orthanc.file(instance))
+        paths.append(path)
+    return paths
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.conftest import wrap_study
-from tests.acceptance.pacs import Contents, assert_valid, photographs_of
+from tests.acceptance.pacs import Contents, assert_valid, destination, download, photographs_of
 from tests.daemon import Daemon, cli, wait_until
 from tests.dcmtk import storescu
-from tests.orthanc import running_orthanc
+from tests.orthanc import orthanc
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(600)]
 
@@ -39,8 +39,8 @@ def test_nine_photographs_as_three_studies(shared: Path, reference_bundle: Path,
         wrap_study(photographs[start : start + 3], tmp_path / f"study-{start}", patient=f"P{start}")
         for start in (0, 3, 6)
     ]
-    with running_orthanc() as orthanc:
-        daemon = Daemon(tmp_path / "site", reference_bundle, [orthanc.destination()])
+    with orthanc(tmp_path / "orthanc") as pacs:
+        daemon = Daemon(tmp_path / "site", reference_bundle, [destination(pacs)])
         daemon.start()
         try:
             daemon.wait_for_listener()
@@ -49,7 +49,7 @@ def test_nine_photographs_as_three_studies(shared: Path, reference_bundle: Path,
                 sent = storescu(daemon.port, *files, options=("-R", "-xy"))
                 assert sent.status == 0, sent.text
             daemon.wait_until_idle(3)
-            before = orthanc.download(tmp_path / "first")
+            before = download(pacs, tmp_path / "first")
             contents = Contents.read(before)
             assert len(contents.reports) == 3
             sent_uids = {uid for report in contents.reports for uid in photographs_of(report)}
@@ -65,7 +65,7 @@ def test_nine_photographs_as_three_studies(shared: Path, reference_bundle: Path,
             for files in studies:
                 assert storescu(daemon.port, *files, options=("-R", "-xy")).status == 0
             daemon.wait_until_idle(3)
-            after = orthanc.download(tmp_path / "second")
+            after = download(pacs, tmp_path / "second")
             assert sorted(path.name for path in after) == sorted(path.name for path in before)
             status = daemon.status()
             assert status["ready"], status
@@ -80,8 +80,8 @@ def test_a_late_image_makes_a_report_that_names_the_first(
     untrained_bundle: Path, drawn_photographs: list[Path], tmp_path: Path
 ) -> None:
     files = wrap_study(drawn_photographs[:3], tmp_path / "study")
-    with running_orthanc() as orthanc:
-        daemon = Daemon(tmp_path / "site", untrained_bundle, [orthanc.destination()])
+    with orthanc(tmp_path / "orthanc") as pacs:
+        daemon = Daemon(tmp_path / "site", untrained_bundle, [destination(pacs)])
         daemon.start()
         try:
             daemon.wait_for_listener()
@@ -89,7 +89,7 @@ def test_a_late_image_makes_a_report_that_names_the_first(
             daemon.wait_until_idle(1)
             storescu(daemon.port, files[2], options=("-R", "-xy"))
             daemon.wait_until_idle(2)
-            downloaded = orthanc.download(tmp_path / "pacs")
+            downloaded = download(pacs, tmp_path / "pacs")
             contents = Contents.read(downloaded)
             assert len(contents.reports) == 2
             (current,) = contents.current_reports()
@@ -112,19 +112,19 @@ def test_results_wait_for_a_pacs_that_is_down_and_no_analysis_is_repeated(
     untrained_bundle: Path, drawn_photographs: list[Path], tmp_path: Path
 ) -> None:
     files = wrap_study(drawn_photographs[:2], tmp_path / "study")
-    with running_orthanc() as orthanc:
-        destination = orthanc.destination()
-    daemon = Daemon(tmp_path / "site", untrained_bundle, [destination])
+    with orthanc(tmp_path / "orthanc") as pacs:
+        target = destination(pacs)
+    daemon = Daemon(tmp_path / "site", untrained_bundle, [target])
     daemon.start()
     try:
         daemon.wait_for_listener()
         storescu(daemon.port, *files, options=("-R", "-xy"))
         wait_until(lambda: daemon.status()["jobs"]["done"] == 1, "the analysis")
         assert daemon.status()["deliveries"]["done"] == 0
-        with running_orthanc(dicom_port=destination["port"]) as orthanc:
+        with orthanc(tmp_path / "orthanc", dicom_port=target["port"]) as pacs:
             status = daemon.wait_until_idle(1)
             assert status["deliveries"]["dead"] == 0
-            assert len(Contents.read(orthanc.download(tmp_path / "pacs")).reports) == 1
+            assert len(Contents.read(download(pacs, tmp_path / "pacs")).reports) == 1
             jobs = json.loads(cli("jobs", "list", "--json", "--config", daemon.config).stdout)
             assert {job["attempt"] for job in jobs} == {1}, "waiting for the PACS cost no attempt"
     finally:

@@ -13,9 +13,9 @@ from pydicom import dcmread
 from ocunet_pacs.delivery.cstore import CStoreSender, Destination
 from ocunet_pacs.domain.errors import DeliveryError
 from tests.acceptance.conftest import wrap_study
-from tests.acceptance.pacs import Contents, photographs_of
+from tests.acceptance.pacs import Contents, destination, download, photographs_of
 from tests.daemon import Daemon
-from tests.orthanc import running_orthanc
+from tests.orthanc import orthanc
 
 pytestmark = [pytest.mark.peers, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -34,8 +34,8 @@ def test_ten_kills_while_thirty_photographs_are_sent_and_analysed(
     for number in range(PHOTOGRAPHS // A_STUDY):
         photographs = [drawn_photographs[(number + i) % len(drawn_photographs)] for i in range(A_STUDY)]
         files += wrap_study(photographs, tmp_path / f"study-{number}", patient=f"P{number}")
-    with running_orthanc() as orthanc:
-        daemon = Daemon(tmp_path / "site", untrained_bundle, [orthanc.destination()])
+    with orthanc(tmp_path / "orthanc") as pacs:
+        daemon = Daemon(tmp_path / "site", untrained_bundle, [destination(pacs)])
         camera = _Camera(daemon.port, files)
         daemon.start()
         try:
@@ -50,7 +50,7 @@ def test_ten_kills_while_thirty_photographs_are_sent_and_analysed(
             assert len(camera.acknowledged) == PHOTOGRAPHS
             status = daemon.wait_until_idle(PHOTOGRAPHS // A_STUDY)
             assert status["jobs"]["dead"] == status["deliveries"]["dead"] == 0, status
-            contents = Contents.read(orthanc.download(tmp_path / "pacs"))
+            contents = Contents.read(download(pacs, tmp_path / "pacs"))
         finally:
             daemon.stop()
     current = contents.current_reports()
@@ -81,8 +81,8 @@ class _Camera(threading.Thread):
         super().__init__(daemon=True)
         from datetime import timedelta  # noqa: PLC0415
 
-        destination = Destination("ocunet", "OCUNET", "127.0.0.1", port, timedelta(seconds=10))
-        self._sender = CStoreSender([destination], "CAMERA")
+        ocunet = Destination("ocunet", "OCUNET", "127.0.0.1", port, timedelta(seconds=10))
+        self._sender = CStoreSender([ocunet], "CAMERA")
         self._files = files
         self.acknowledged: set[str] = set()
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.conftest import wrap_study
-from tests.acceptance.pacs import Contents, assert_valid, photographs_of
+from tests.acceptance.pacs import Contents, assert_valid, destination, download, photographs_of
 from tests.daemon import Daemon, cli
 from tests.dcmtk import storescu
-from tests.orthanc import running_orthanc
+from tests.orthanc import orthanc
 from tests.pg import postgres_url  # noqa: F401  # a fixture
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(600)]
@@ -26,8 +26,8 @@ def test_two_workers_share_the_studies(
         wrap_study(drawn_photographs[number % 4 : number % 4 + 2], tmp_path / f"study-{number}", patient=f"P{number}")
         for number in range(6)
     ]
-    with running_orthanc() as orthanc:
-        daemon = Daemon(tmp_path / "site", untrained_bundle, [orthanc.destination()], database=postgres_url)
+    with orthanc(tmp_path / "orthanc") as pacs:
+        daemon = Daemon(tmp_path / "site", untrained_bundle, [destination(pacs)], database=postgres_url)
         refused = cli("serve", "--config", daemon.config, check=False)
         assert refused.returncode == 2
         assert "db upgrade" in refused.stderr
@@ -40,7 +40,7 @@ def test_two_workers_share_the_studies(
                 assert storescu(daemon.port, *files, options=("-R", "-xy")).status == 0
             status = daemon.wait_until_idle(6)
             assert status["jobs"] == {"waiting": 0, "running": 0, "done": 6, "dead": 0, "discarded": 0}
-            downloaded = orthanc.download(tmp_path / "pacs")
+            downloaded = download(pacs, tmp_path / "pacs")
         finally:
             statuses = daemon.stop()
     contents = Contents.read(downloaded)

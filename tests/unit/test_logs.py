@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,6 +40,14 @@ def test_a_line_is_json_with_event_level_time_and_role(capsys: pytest.CaptureFix
     assert line["timestamp"].endswith("Z")
 
 
+def test_a_line_from_a_thread_names_its_role(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "json", role="deliver")
+    thread = threading.Thread(target=lambda: structlog.get_logger().info("delivery"))
+    thread.start()
+    thread.join()
+    assert json.loads(capsys.readouterr().err)["role"] == "deliver"
+
+
 @pytest.mark.parametrize("style", ["json", "console"])
 def test_a_foreign_exception_keeps_its_place_and_loses_its_text(capsys: pytest.CaptureFixture[str], style: str) -> None:
     logs.configure("info", style)
@@ -69,7 +78,7 @@ def test_a_library_that_logs_an_exception_does_not_quote_it(capsys: pytest.Captu
     assert NAME not in written
 
 
-@pytest.mark.parametrize("library", logs.QUIET_LIBRARIES)
+@pytest.mark.parametrize("library", [*logs.QUIET_LIBRARIES, *logs.SILENT_LIBRARIES])
 def test_libraries_that_leak_are_quiet_at_any_level(capsys: pytest.CaptureFixture[str], library: str) -> None:
     logs.configure("debug", "json")
     for name in (library, f"{library}.acse"):
