@@ -66,11 +66,11 @@ class MemoryQueue(JobQueue):
     def reap(self, now: datetime, is_gone: Callable[[str], bool]) -> int:
         """See `JobQueue.reap`."""
         with self._lock:
-            running = [job for job in self._jobs.values() if job.state is JobState.RUNNING]
-            gone = {owner for owner in {job.lease_owner for job in running} if owner is not None and is_gone(owner)}
+            owners = {job.lease_owner for job in self._jobs.values()}
+            gone = {owner for owner in owners if owner is not None and is_gone(owner)}
             lost = [
                 job
-                for job in running
+                for job in self._jobs.values()
                 if job.lease_owner in gone or (job.lease_expires_at is not None and job.lease_expires_at <= now)
             ]
             for job in lost:

@@ -169,6 +169,17 @@ def test_a_renewed_lease_is_not_taken(store: Store) -> None:
     assert store.reap(NOW + LEASE - SECOND + LEASE, everybody_lives) == 1
 
 
+def test_a_lease_that_is_renewed_while_the_reaper_looks_is_not_taken(store: Store) -> None:
+    queued(store)
+    job = claimed(store, "slow")
+
+    def renews_in_the_last_moment(owner: str) -> bool:
+        return not store.renew(job, NOW + LEASE, LEASE)
+
+    assert store.reap(NOW + LEASE, renews_in_the_last_moment) == 0
+    assert store.finish(job, Done(), NOW + LEASE, 0.0)
+
+
 def test_only_the_jobs_of_owners_that_are_gone_are_taken_before_their_lease(store: Store) -> None:
     queued(store, "1.1")
     queued(store, "1.2")
