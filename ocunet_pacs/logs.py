@@ -24,17 +24,9 @@ if TYPE_CHECKING:
 
     from structlog.typing import Processor
 
-QUIET_LIBRARIES = (
-    "pynetdicom",
-    "pydicom",
-    "highdicom",
-    "PIL",
-    "apscheduler",
-    "alembic",
-    "sqlalchemy",
-    "openjpeg",
-    "gdcm",
-)
+QUIET_LIBRARIES = ("pydicom", "highdicom", "PIL", "apscheduler", "alembic", "sqlalchemy", "openjpeg", "gdcm")
+SILENT_LIBRARIES = ("pynetdicom",)
+"""What they report as an error reaches our own code too, and is said there without the text of what was sent."""
 
 
 def study_digest(study_instance_uid: str) -> str:

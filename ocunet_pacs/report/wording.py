@@ -30,7 +30,7 @@ COMPOSITE_ALONE = "composite abnormality flag above threshold without any specif
 
 
 def percent(share: float) -> str:
-    """A share of 1 as a reader wants it: 87.5 %. Rounded by way of the report's two decimals, so that all places agree."""
+    """A share of 1 as a reader wants it: 87.5 %. Rounded by way of the report's two decimals: all places agree."""
     return f"{round(100 * share, 2):.1f} %"
 
 
