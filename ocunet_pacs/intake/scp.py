@@ -168,5 +168,11 @@ def _on_echo(_event: evt.Event) -> int:
 
 
 def _on_close(event: evt.Event) -> None:
-    if isinstance(event.assoc.dimse, SpoolingProvider):
-        event.assoc.dimse.abandon()
+    association = event.assoc
+    if isinstance(association.dimse, SpoolingProvider):
+        association.dimse.abandon()
+    if association.requestor.primitive is None:
+        # Gone before it asked for an association, as the probes of load balancers are. pynetdicom would go on waiting
+        # for the request, and count the association among the limited number, until the negotiation times out; nothing
+        # in the queue is what it takes for that time-out.
+        association.dul.to_user_queue.put(None)
