@@ -76,7 +76,7 @@ def decode_frame(stream: bytes, pixels: Pixels) -> RgbImage:
         return through_palette(samples, bits, pixels.dataset, big_endian=pixels.big_endian)
     # Inside JPEG streams, YBR_PARTIAL names are written for what JFIF defines: the full range (ITU-T T.871).
     photometric = "YBR_FULL" if pixels.photometric.startswith("YBR_PARTIAL") else pixels.photometric
-    return np.require(to_rgb(samples, photometric, bits), requirements="W")
+    return np.require(to_rgb(samples, photometric, bits), requirements=["C", "W"])
 
 
 def _facts(stream: bytes, pixels: Pixels) -> Codestream | None:

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from pydicom.dataelem import RawDataElement
 from pydicom.filereader import read_dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
@@ -48,7 +47,7 @@ class OpenedFile:
     dataset: Dataset
     meta: Dataset
     transfer_syntax_uid: str
-    stream: BinaryIO
+    stream: _Stream
     pixel_offset: int | None = None
     pixel_length: int | None = None
     pixel_vr: str = ""
@@ -72,7 +71,7 @@ def opened(path: Path, tags: Sequence[int] | None = None) -> Iterator[OpenedFile
     TOO_LARGE for a deflate bomb. OSError where the file itself cannot be read.
     """
     with path.open("rb") as handle:
-        stream: BinaryIO = cast("BinaryIO", _Bounded(handle))
+        stream = _Bounded(handle)
         stream.seek(_PREAMBLE)
         if stream.read(4) != b"DICM":
             raise refusal(ReasonCode.NOT_DICOM, "the file has no DICM prefix")
@@ -108,14 +107,16 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def _read(stream: BinaryIO, tags: Sequence[int] | None) -> OpenedFile:
+def _read(stream: _Stream, tags: Sequence[int] | None) -> OpenedFile:
     with refusing(ReasonCode.UNREADABLE_DATASET, "its file meta information is broken"):
-        meta = read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=_after_meta)
+        meta = read_dataset(
+            cast("BinaryIO", stream), is_implicit_VR=False, is_little_endian=True, stop_when=_after_meta
+        )
         syntax = str(meta.get("TransferSyntaxUID", None) or "")
     if not syntax:
         raise refusal(ReasonCode.UNREADABLE_DATASET, "its file meta information names no transfer syntax")
     if syntax == DeflatedExplicitVRLittleEndian:
-        stream = cast("BinaryIO", _Inflated(stream))
+        stream = _Inflated(stream)
     found = OpenedFile(meta, meta, syntax, stream)
 
     def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
@@ -128,33 +129,39 @@ def _read(stream: BinaryIO, tags: Sequence[int] | None) -> OpenedFile:
 
     with refusing(ReasonCode.UNREADABLE_DATASET, "its data set is broken"):
         found.dataset = read_dataset(
-            stream,
+            cast("BinaryIO", stream),
             is_implicit_VR=syntax == ImplicitVRLittleEndian,
             is_little_endian=not found.big_endian,
             stop_when=at_pixels,
             specific_tags=None if tags is None else list(tags),
         )
-    if found.pixel_offset is None and (not found.dataset or _breaks_off(found.dataset, stream)):
+    if found.pixel_offset is None and (not found.dataset or _breaks_off(stream)):
         raise refusal(ReasonCode.UNREADABLE_DATASET, "its data set breaks off")
     return found
 
 
-def _breaks_off(dataset: Dataset, stream: BinaryIO) -> bool:
-    """Whether the file ends inside an element: the reader jumped past its end, or the last value is too short."""
-    position = stream.tell()
-    if position > stream.seek(0, os.SEEK_END):
-        return True
-    last = dataset.get_item(max(dataset.keys()))
-    return (
-        isinstance(last, RawDataElement) and last.length != _UNDEFINED_LENGTH and len(last.value or b"") < last.length
-    )
+def _breaks_off(stream: _Stream) -> bool:
+    """Whether the data set ends inside an element: a read came back short, or the reader jumped past the end."""
+    return stream.ran_short or stream.tell() > stream.seek(0, os.SEEK_END)
 
 
 def _after_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
     return tag.group != 2
 
 
-class _Bounded(io.RawIOBase):
+class _Stream(io.RawIOBase):
+    """Bytes that can be read and sought in; `ran_short` once some, but not all, of what was asked for was there."""
+
+    ran_short = False
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+
+class _Bounded(_Stream):
     """A file that never promises more bytes than it has.
 
     CPython's own files set aside as much memory as they are asked for, and the length of a broken element can ask
@@ -167,6 +174,7 @@ class _Bounded(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         left = max(0, self._size - self._handle.tell())
+        self.ran_short |= 0 < left < size
         return self._handle.read(left if size < 0 else min(size, left))
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -175,19 +183,13 @@ class _Bounded(io.RawIOBase):
     def tell(self) -> int:
         return self._handle.tell()
 
-    def seekable(self) -> bool:
-        return True
 
-    def readable(self) -> bool:
-        return True
-
-
-class _Inflated(io.RawIOBase):
+class _Inflated(_Stream):
     """The rest of a deflated file (PS3.5 section A.5), inflated only as far as it is read."""
 
     _CHUNK = 1 << 18
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: _Stream) -> None:
         self._source = source
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         self._done = bytearray()
@@ -198,6 +200,7 @@ class _Inflated(io.RawIOBase):
         self._inflate_to(end)
         content = bytes(self._done[self._position : end])
         self._position += len(content)
+        self.ran_short |= 0 < len(content) < size
         return content
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -209,12 +212,6 @@ class _Inflated(io.RawIOBase):
 
     def tell(self) -> int:
         return self._position
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
 
     def _inflate_to(self, end: int) -> None:
         while len(self._done) < end and not self._inflater.eof:
