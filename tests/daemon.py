@@ -92,7 +92,7 @@ class Daemon:
         wait_until(self.answers, "the daemon to answer C-ECHO")
 
     def answers(self) -> bool:
-        from tests.dcmtk import echoscu  # noqa: PLC0415
+        from tests.dcmtk import echoscu
 
         for name, process in self.processes.items():
             assert process.poll() is None, f"{name} ended with status {process.returncode}: {self.log_text()[-2000:]}"

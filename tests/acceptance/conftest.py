@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def untrained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's bundle: deterministic weights, a few positive labels an eye."""
-    from datetime import UTC, datetime  # noqa: PLC0415
+    from datetime import UTC, datetime
 
-    from ocunet_pacs.model.untrained import write_untrained_bundle  # noqa: PLC0415  # torch takes seconds
+    from ocunet_pacs.model.untrained import write_untrained_bundle  # torch takes seconds
 
     folder = tmp_path_factory.mktemp("bundles") / "untrained"
     write_untrained_bundle(folder, datetime(2026, 1, 1, tzinfo=UTC))
@@ -29,9 +29,9 @@ def untrained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def drawn_photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Six drawn eyes as JPEG files, right and left in turn."""
-    from PIL import Image  # noqa: PLC0415
+    from PIL import Image
 
-    from ocunet_pacs.imaging.drawn import draw_fundus  # noqa: PLC0415
+    from ocunet_pacs.imaging.drawn import draw_fundus
 
     folder = tmp_path_factory.mktemp("drawn")
     paths = []
@@ -49,6 +49,6 @@ def wrap_study(photographs: Sequence[Path], out: Path, *, patient: str = "P1") -
         *("wrap", *photographs, "--out", out, "--laterality", "R"),
         *("--patient-id", patient, "--patient-name", f"Marked^{patient}"),
     )
-    from pathlib import Path as File  # noqa: PLC0415
+    from pathlib import Path as File
 
     return [File(line) for line in done.stdout.splitlines()]

@@ -79,7 +79,7 @@ class _Camera(threading.Thread):
 
     def __init__(self, port: int, files: list[Path]) -> None:
         super().__init__(daemon=True)
-        from datetime import timedelta  # noqa: PLC0415
+        from datetime import timedelta
 
         ocunet = Destination("ocunet", "OCUNET", "127.0.0.1", port, timedelta(seconds=10))
         self._sender = CStoreSender([ocunet], "CAMERA")
