@@ -13,7 +13,7 @@ import structlog
 from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.intake.scp import Listener, ListenerConfig
 from ocunet_pacs.store.files import Files
-from tests.integration.ledgers import TableLedger
+from tests.integration.ledgers import FileLedger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ class Receiver:
 
     listener: Listener
     files: Files
-    ledger: TableLedger
+    ledger: FileLedger
     logged: list[Any] = field(default_factory=list)
 
     @property
@@ -43,12 +43,12 @@ class Receiver:
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Receiver]]:
     """Start a listener; keyword arguments go into its configuration, `files` and `ledger` replace the usual ones."""
-    running: list[Listener] = []
+    running: list[Receiver] = []
     with structlog.testing.capture_logs() as logged:
 
         def begin(*, files: Any = None, ledger: Any = None, **settings: Any) -> Receiver:
             store = files or Files(tmp_path / "store")
-            rows = ledger or TableLedger(tmp_path / "rows.db")
+            rows = ledger or FileLedger(tmp_path / "rows.db")
             config = ListenerConfig(
                 **{"ae_title": "OCUNET", "host": "127.0.0.1", "port": 0, "min_free_bytes": 0} | settings
             )
@@ -60,13 +60,15 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Receiver]]:
                 now=lambda: datetime.now(UTC),
                 new_token=lambda: uuid.uuid4().hex,
             )
+            receiver = Receiver(listener, store, rows, logged)
+            running.append(receiver)
             listener.start()
-            running.append(listener)
-            return Receiver(listener, store, rows, logged)
+            return receiver
 
         yield begin
-        for listener in running:
-            listener.stop(grace=timedelta(seconds=2))
+        for receiver in running:
+            receiver.listener.stop(grace=timedelta(seconds=2))
+            receiver.ledger.close()
 
 
 @pytest.fixture

@@ -1,58 +1,41 @@
-"""A ledger of one SQLite table: what the listener writes, durable when the call returns, readable after a kill."""
+"""The product's ledger on an SQLite file of its own, and what is in it."""
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ocunet_pacs.domain.study import StoredInstance
+from sqlalchemy import select
+
+from ocunet_pacs.jobs import migrate
+from ocunet_pacs.jobs.engine import for_reading, open_engine, transaction
+from ocunet_pacs.jobs.schema import instances
+from ocunet_pacs.jobs.sql import SqlJobs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ocunet_pacs.domain.study import ReceivedInstance
+    from sqlalchemy import Engine
 
 
-class TableLedger:
-    """The part of the Ledger port that receiving uses; a connection for each call, so any thread may call."""
+def open_database(path: Path) -> Engine:
+    """An engine on the file, which is made when it is missing."""
+    engine = open_engine(f"sqlite:///{path}")
+    migrate.upgrade(engine)
+    return engine
+
+
+class FileLedger(SqlJobs):
+    """The ledger that a listener of these tests writes to."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        with self._connect() as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS instances (sop_instance_uid TEXT PRIMARY KEY, file_key TEXT,"
-                " study_instance_uid TEXT, sop_class_uid TEXT, size_bytes INTEGER, sha256 TEXT, opens_study INTEGER,"
-                " source_ae_title TEXT)"
-            )
-
-    def _connect(self) -> Any:
-        connection = sqlite3.connect(self._path, timeout=30)
-        connection.row_factory = sqlite3.Row
-        return closing(connection)
-
-    def record_instance(self, instance: ReceivedInstance) -> bool:
-        values = asdict(instance)
-        with self._connect() as connection:
-            cursor = connection.execute(
-                "INSERT OR IGNORE INTO instances VALUES (:sop_instance_uid, :file_key, :study_instance_uid,"
-                " :sop_class_uid, :size_bytes, :sha256, :opens_study, :source_ae_title)",
-                {**values, "received_at": None},
-            )
-            connection.commit()
-            return bool(cursor.rowcount)
-
-    def find_instance(self, sop_instance_uid: str) -> StoredInstance | None:
-        row = next((r for r in self.rows() if r["sop_instance_uid"] == sop_instance_uid), None)
-        if row is None:
-            return None
-        return StoredInstance(1, row["study_instance_uid"], "", sop_instance_uid, "", "", row["file_key"], 1)
-
-    def is_output(self, sop_instance_uid: str) -> bool:
-        return False
+        self.engine = open_database(path)
+        super().__init__(self.engine)
 
     def rows(self) -> list[dict[str, Any]]:
-        with self._connect() as connection:
-            return [dict(row) for row in connection.execute("SELECT * FROM instances")]
+        """The rows of all instances, in order of arrival."""
+        with transaction(for_reading(self.engine)) as connection:
+            return [dict(row._mapping) for row in connection.execute(select(instances).order_by(instances.c.id))]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.engine.dispose()

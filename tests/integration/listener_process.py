@@ -14,14 +14,14 @@ from pathlib import Path
 from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.intake.scp import Listener, ListenerConfig
 from ocunet_pacs.store.files import Files
-from tests.integration.ledgers import TableLedger
+from tests.integration.ledgers import FileLedger
 
 
 def main(folder: Path) -> None:
     listener = Listener(
         ListenerConfig(ae_title="OCUNET", host="127.0.0.1", port=0, min_free_bytes=0),
         Files(folder / "store"),
-        TableLedger(folder / "rows.db"),  # type: ignore[arg-type]
+        FileLedger(folder / "rows.db"),
         read_header=read_header,
         now=lambda: datetime.now(UTC),
         new_token=lambda: uuid.uuid4().hex,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ocunet_pacs.store.files import Files
 from tests.conftest import PROJECT
-from tests.integration.ledgers import TableLedger
+from tests.integration.ledgers import FileLedger
 from tests.integration.objects import OP_8_BIT, encoded, photograph
 from tests.integration.raw_sender import association, send_bytes
 
@@ -68,7 +68,9 @@ def test_every_acknowledged_object_survives_a_kill(tmp_path: Path) -> None:
         process.stdout.close()
 
     files = Files(tmp_path / "store")
-    rows = {row["sop_instance_uid"]: row for row in TableLedger(tmp_path / "rows.db").rows()}
+    ledger = FileLedger(tmp_path / "rows.db")
+    rows = {row["sop_instance_uid"]: row for row in ledger.rows()}
+    ledger.close()
     assert len(acknowledged) >= KILLED_AFTER
     assert set(acknowledged) <= set(rows)
     for row in rows.values():

@@ -16,7 +16,7 @@ from ocunet_pacs.intake.contexts import STORED_SOP_CLASSES, TRANSFER_SYNTAXES
 from ocunet_pacs.intake.eligibility import eligibility
 from ocunet_pacs.store.files import Files
 from tests.dcmtk import echoscu, storescu
-from tests.integration.ledgers import TableLedger
+from tests.integration.ledgers import FileLedger
 from tests.integration.objects import OP_8_BIT, SECONDARY_CAPTURE, data_set_of, encoded, photograph, write
 from tests.integration.raw_sender import association, send_beginning, send_bytes
 
@@ -228,7 +228,7 @@ def test_our_own_results_open_no_study(receiver: Receiver) -> None:
     ds.Manufacturer, ds.ManufacturerModelName = "OcuNet", "ocunet_pacs"
     with association(receiver.port, SECONDARY_CAPTURE) as peer:
         assert send_bytes(peer, SECONDARY_CAPTURE, ds.SOPInstanceUID, encoded(ds))[0] == 0x0000
-    assert [row["opens_study"] for row in receiver.ledger.rows()] == [0]
+    assert [row["opens_study"] for row in receiver.ledger.rows()] == [False]
 
 
 def test_too_little_free_space_is_out_of_resources(start: Callable[..., Receiver]) -> None:
@@ -269,7 +269,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_an_object(start: Callable[..., Re
     assert receiver.half_received() == []
 
 
-class Failing(TableLedger):
+class Failing(FileLedger):
     """A database that goes away before, or after, it wrote the row."""
 
     after = False
