@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -30,7 +31,8 @@ def listen(settings: Settings) -> int:
     stop = stop_on_signals()
     engine = open_database(settings)
     jobs, files = SqlJobs(engine), Files(settings.store.path)
-    files.clean_incoming(utc_now())
+    # Other processes write there too: what is an hour old was begun by one that is gone.
+    files.clean_incoming(utc_now() - timedelta(hours=1))
     listener = Listener(
         ListenerConfig(
             ae_title=settings.dicom.ae_title,

@@ -1,0 +1,12 @@
+"""`python -m tests.bench [NAME...]`: run benchmarks, all without a name. Ratios count, milliseconds inform."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+BENCHMARKS = ("stages",)
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or BENCHMARKS:
+        importlib.import_module(f"tests.bench.{name}").main()
