@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _PLUGINS: MappingProxyType[str, str] = MappingProxyType(
     {
         **dict.fromkeys(JPEG_SYNTAXES, "gdcm"),
-        **dict.fromkeys(JPEG_LS_SYNTAXES, "pyjpegls"),
+        **dict.fromkeys(JPEG_LS_SYNTAXES, "gdcm"),
         **dict.fromkeys(JPEG_2000_SYNTAXES, "pylibjpeg"),
         RLELossless: "pylibjpeg",
     }

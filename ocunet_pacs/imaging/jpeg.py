@@ -33,8 +33,7 @@ def decode_jpeg(stream: bytes, facts: Codestream, *, declared_rgb: bool) -> RgbI
 
     BadInput: PHOTOMETRIC where the stream contradicts itself, UNREADABLE_PIXELS where it cannot be decoded whole.
     """
-    claims_rgb = not facts.jfif and (facts.adobe_transform == 0 or _has_rgb_ids(facts))
-    if claims_rgb and facts.subsampled:
+    if claims_rgb(facts) and facts.subsampled:
         raise refusal(ReasonCode.PHOTOMETRIC, "its JPEG stream claims RGB and has subsampled components")
     silent = not facts.jfif and facts.adobe_transform is None and not facts.subsampled
     if declared_rgb and silent and not _has_rgb_ids(facts):
@@ -43,6 +42,11 @@ def decode_jpeg(stream: bytes, facts: Codestream, *, declared_rgb: bool) -> RgbI
         pixels = np.array(JpegImageFile(io.BytesIO(stream)).convert("RGB"))
     refuse_filler(pixels)
     return pixels
+
+
+def claims_rgb(facts: Codestream) -> bool:
+    """Whether the stream itself says that its samples are red, green and blue."""
+    return facts.components == 3 and not facts.jfif and (facts.adobe_transform == 0 or _has_rgb_ids(facts))
 
 
 def refuse_filler(pixels: RgbImage) -> None:

@@ -18,7 +18,7 @@ from ocunet_pacs.domain.result import derive_uid
 from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.imaging.codestream import Codestream, read_jpeg
 from ocunet_pacs.imaging.decode import load, open_photograph
-from ocunet_pacs.imaging.jpeg import refuse_filler
+from ocunet_pacs.imaging.jpeg import claims_rgb, refuse_filler
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -66,7 +66,7 @@ def wrap_photograph(
 ) -> Dataset:
     """One single-frame object, ready for `write_dicom`, of a JPEG, PNG or TIFF file (or its bytes).
 
-    A baseline JPEG of one or three components keeps its stream byte for byte; anything else becomes uncompressed RGB,
+    A baseline JPEG of YCbCr or grey keeps its stream byte for byte; anything else becomes uncompressed RGB,
     or MONOCHROME2 where it is grey. An EXIF orientation is not applied. `now` (aware) becomes the time of acquisition
     and of the study. `patient_birth_date` is YYYYMMDD or empty, `patient_name` DICOM's PN.
 
@@ -149,7 +149,7 @@ def _set_pixels(ds: Dataset, content: bytes) -> None:
     if stream is not None and not grey:
         refuse_filler(samples)
     if stream is not None and _can_stay(stream, image):
-        ds.PhotometricInterpretation = "MONOCHROME2" if grey else _photometric(stream)
+        ds.PhotometricInterpretation = "MONOCHROME2" if grey else "YBR_FULL_422"
         _set_lossy(ds, samples.nbytes, len(content))
         ds.PixelData = encapsulate([content])
         ds.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
@@ -170,16 +170,16 @@ def _set_pixels(ds: Dataset, content: bytes) -> None:
 
 
 def _can_stay(stream: Codestream, image: Image) -> bool:
-    """Whether the stream is what JPEG Baseline (1.2.840.10008.1.2.4.50) and the object allow."""
-    return stream.frame_marker == _BASELINE and stream.precision == 8 and image.mode in ("L", "RGB")
+    """Whether the stream is what JPEG Baseline (1.2.840.10008.1.2.4.50) and the object allow.
 
-
-def _photometric(stream: Codestream) -> str:
-    """The colour space inside the stream. The object knows no YBR_FULL: YBR_FULL_422 stands for every subsampling."""
-    says_rgb = stream.adobe_transform == 0 or (
-        stream.adobe_transform is None and bytes(stream.component_ids) in (b"RGB", b"rgb")
+    The object allows no RGB inside a lossy JPEG, and no YBR_FULL: YBR_FULL_422 stands for every subsampling.
+    """
+    return (
+        stream.frame_marker == _BASELINE
+        and stream.precision == 8
+        and image.mode in ("L", "RGB")
+        and not claims_rgb(stream)
     )
-    return "RGB" if says_rgb and not stream.jfif else "YBR_FULL_422"
 
 
 def _set_lossy(ds: Dataset, raw_bytes: int, compressed_bytes: int) -> None:

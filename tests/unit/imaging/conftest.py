@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import gdcm
 import numpy as np
 import pytest
 from PIL import Image
@@ -77,3 +78,19 @@ def save(ds: Dataset, path: Path) -> Path:
     """Write a Part 10 file."""
     ds.save_as(path, enforce_file_format=True)
     return path
+
+
+def transcode(source: Path, target: Path, syntax: int) -> None:
+    """Let gdcm compress a file."""
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(source))
+    assert reader.Read()
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer = gdcm.ImageWriter()
+    writer.SetFileName(str(target))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()

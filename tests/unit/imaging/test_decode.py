@@ -21,7 +21,7 @@ from ocunet_pacs.imaging import decode, jpeg, pixels
 from ocunet_pacs.imaging.decode import PhotographFiles, frames, read_photograph
 from ocunet_pacs.imaging.wrap import write_dicom
 from tests.conftest import program
-from tests.unit.imaging.conftest import encode, plain, save, wrap
+from tests.unit.imaging.conftest import encode, plain, save, transcode, wrap
 
 if TYPE_CHECKING:
     from ocunet_pacs.domain.ports import RgbImage
@@ -153,24 +153,13 @@ def test_what_dcmtk_makes_of_it(photograph, tmp_path, command, syntax, tolerance
 )
 def test_what_gdcm_makes_of_it(photograph, tmp_path, syntax, dtype):
     source = save(plain(photograph.astype(dtype) * (257 if dtype == np.uint16 else 1)), tmp_path / "plain.dcm")
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(source))
-    assert reader.Read()
-    change = gdcm.ImageChangeTransferSyntax()
-    change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
-    change.SetInput(reader.GetImage())
-    assert change.Change()
-    writer = gdcm.ImageWriter()
-    writer.SetFileName(str(tmp_path / "a.dcm"))
-    writer.SetFile(reader.GetFile())
-    writer.SetImage(change.GetOutput())
-    assert writer.Write()
+    transcode(source, tmp_path / "a.dcm", syntax)
     np.testing.assert_array_equal(only_frame(tmp_path / "a.dcm"), photograph)
 
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"subsampling": 0}, {"subsampling": 1}, {"quality": 30}, {"restart_marker_rows": 1}, {"keep_rgb": True}],
+    [{}, {"subsampling": 0}, {"subsampling": 1}, {"quality": 30}, {"restart_marker_rows": 1}],
 )
 def test_a_wrapped_jpeg_decodes_to_the_very_pixels_of_its_file(photograph, tmp_path, options):
     content = encode(photograph, "JPEG", **options)
@@ -178,6 +167,14 @@ def test_a_wrapped_jpeg_decodes_to_the_very_pixels_of_its_file(photograph, tmp_p
     expected = np.array(Image.open(io.BytesIO(content)).convert("RGB"))
     np.testing.assert_array_equal(only_frame(tmp_path / "a.dcm"), expected)
     assert content in (tmp_path / "a.dcm").read_bytes()
+
+
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL_422"])
+def test_a_jpeg_of_rgb_is_known_by_its_adobe_segment(photograph, tmp_path, photometric):
+    content = encode(photograph, "JPEG", keep_rgb=True)
+    ds = encapsulated(content, uid.JPEGBaseline8Bit, photograph.shape, PhotometricInterpretation=photometric)
+    expected = np.array(Image.open(io.BytesIO(content)))
+    np.testing.assert_array_equal(only_frame(save(ds, tmp_path / "a.dcm")), expected)
 
 
 # --- photometric interpretations ---------------------------------------------------------------------------------
