@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from ocunet_pacs.model.network import OcuNet
 
 WEIGHTS: Final = "model.safetensors"
-load_manifest = read_manifest
 
 
 def write_bundle(out: Path, weights: Mapping[str, Tensor], manifest: Manifest, *, overwrite: bool = False) -> Manifest:

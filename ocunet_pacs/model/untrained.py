@@ -1,14 +1,15 @@
 """The demonstration's bundle: OcuNet's network with numbers that learned nothing, marked as untrained.
 
-The weights are drawn from a seeded generator, so they are the same on every call. Batch norms are settled on drawn
-photographs and the last layer is scaled so that outputs differ from eye to eye and a few labels reach their thresholds:
-a demonstration shows filled reports, and every one of them says that its results mean nothing.
+The weights are drawn from a seeded generator. Batch norms are settled on drawn photographs and the last layer is scaled
+so that outputs differ from eye to eye and a few labels reach their thresholds: a demonstration shows filled reports,
+and every one of them says that its results mean nothing.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -24,6 +25,7 @@ from ocunet_pacs.model.manifest import Manifest, Provenance
 from ocunet_pacs.model.network import OcuNet, empty_network
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -47,7 +49,8 @@ _SPREAD: Final = 0.7
 def write_untrained_bundle(out: Path, now: datetime, *, overwrite: bool = False) -> Manifest:
     """Write the bundle "untrained-demo" to `out`, as `bundle.write_bundle` does; its manifest.
 
-    The weights are the same on every call; `now` goes into the manifest and so into the bundle's digest.
+    The weights are the same on every call (another kind of processor may round otherwise); `now` goes into the manifest
+    and so into the bundle's digest.
     """
     labels = tuple(label.name for label in LABELS)
     borrowed = "OcuNet v4's published calibration, which does not belong to these weights"
@@ -75,9 +78,21 @@ def _weights(manifest: Manifest) -> dict[str, Tensor]:
     network = empty_network(manifest.architecture, len(manifest.labels)).to_empty(device="cpu")
     _fill(network, torch.Generator().manual_seed(_SEED))
     eyes = _eyes(manifest.preprocess)
-    _settle_batch_norms(network, eyes)
-    _scale_outputs(network, eyes, manifest)
+    with _one_thread():
+        _settle_batch_norms(network, eyes)
+        _scale_outputs(network, eyes, manifest)
     return network.state_dict()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch on one thread: the number of threads decides in which order sums are rounded."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _fill(network: OcuNet, random: torch.Generator) -> None:
