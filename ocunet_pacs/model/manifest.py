@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from ocunet_pacs.domain.errors import BundleError
+from ocunet_pacs.domain.errors import BundleError, UntrainedBundle
 from ocunet_pacs.domain.labels import BY_NAME
 from ocunet_pacs.imaging.preprocess import PreprocessSpec
 
@@ -105,6 +105,14 @@ class Manifest(_Strict):
         content = self.model_dump(mode="json", exclude=_DIGESTS)
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256((canonical + self.weights_sha256).encode("ascii")).hexdigest()
+
+    def require_trained(self, *, allow_untrained: bool) -> None:
+        """UntrainedBundle unless the weights were trained or the settings allow it all the same."""
+        if not (self.trained or allow_untrained):
+            raise UntrainedBundle(
+                f"the weights of bundle {self.name!r} are untrained and their results mean nothing; "
+                "set model.allow_untrained: true to run them all the same (for tests and demonstrations)"
+            )
 
     def sealed(self, weights_sha256: str) -> "Manifest":
         """The same manifest with both digests filled in."""

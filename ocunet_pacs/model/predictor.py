@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import torch
 
-from ocunet_pacs.domain.errors import BundleError, UntrainedBundle
+from ocunet_pacs.domain.errors import BundleError
 from ocunet_pacs.domain.result import BundleRef, Classification
 from ocunet_pacs.imaging.preprocess import apply, to_tensor_array
 from ocunet_pacs.model.bundle import load_network
@@ -48,11 +48,7 @@ class Predictor:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         manifest = read_manifest(bundle_dir)
-        if not (manifest.trained or allow_untrained):
-            raise UntrainedBundle(
-                f"{bundle_dir}: the weights of {manifest.name!r} are untrained and their results mean nothing; "
-                "set model.allow_untrained: true to run them all the same (for tests and demonstrations)"
-            )
+        manifest.require_trained(allow_untrained=allow_untrained)
         return cls(manifest, load_network(bundle_dir, manifest), _find_device(device), batch_size)
 
     @property

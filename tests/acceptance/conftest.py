@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +26,17 @@ def untrained_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundles") / "untrained"
     write_untrained_bundle(folder, datetime(2026, 1, 1, tzinfo=UTC))
     return folder
+
+
+@pytest.fixture(scope="session")
+def reference_bundle(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """OcuNet's layout with deterministic weights, through the command that a data scientist uses."""
+    folder = tmp_path_factory.mktemp("reference")
+    checkpoint, calibration = folder / "ocunet.pth", folder / "calibration.yaml"
+    subprocess.run([sys.executable, str(shared / "reference" / "make_checkpoint.py"), str(checkpoint)], check=True)
+    calibration.write_text("temperature: 1.1926\n")
+    cli("model", "import", checkpoint, "--out", folder / "bundle", "--calibration", calibration)
+    return folder / "bundle"
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,17 +15,6 @@ from tests.dcmtk import storescu
 from tests.orthanc import orthanc
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="session")
-def reference_bundle(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """OcuNet's layout with deterministic weights, through the command that a data scientist uses."""
-    folder = tmp_path_factory.mktemp("reference")
-    checkpoint, calibration = folder / "ocunet.pth", folder / "calibration.yaml"
-    subprocess.run([sys.executable, str(shared / "reference" / "make_checkpoint.py"), str(checkpoint)], check=True)
-    calibration.write_text("temperature: 1.1926\n")
-    cli("model", "import", checkpoint, "--out", folder / "bundle", "--calibration", calibration)
-    return folder / "bundle"
 
 
 @pytest.mark.shared
