@@ -31,8 +31,13 @@ def predict(
     from rich.progress import MofNCompleteColumn, Progress
 
     from ocunet_pacs import logs, settings
+    from ocunet_pacs.domain.errors import ConfigError
 
-    loaded = settings.load(config) if config or bundle is None else settings.from_environment()
+    try:
+        loaded = settings.load(config) if config or bundle is None else settings.from_environment()
+    except ConfigError as error:
+        hint = () if bundle else ("without settings, --bundle DIR names the model",)
+        raise ConfigError([*error.problems, *hint]) from None
     logs.configure("error")
     from ocunet_pacs.app import predict as app
     from ocunet_pacs.app.work import report_settings

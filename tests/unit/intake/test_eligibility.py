@@ -63,6 +63,7 @@ BARE = replace(
         {"path_filters": ("DCM:111609", "SCT:445391002")},
         {"photometric_interpretation": "RGB"},
         {"photometric_interpretation": "YBR_ICT"},
+        {"photometric_interpretation": "YBR_PARTIAL_422"},
         {"number_of_frames": 2},
         {"field_of_view_degrees": 60.0},
         {"age_years": 18.0},
