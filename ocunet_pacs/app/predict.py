@@ -16,8 +16,10 @@ from ocunet_pacs.app.readable import write_readable
 from ocunet_pacs.domain.errors import BadInput, ConfigError
 from ocunet_pacs.domain.result import ImageResult, Output, StudyResult, derive_uid, work_key
 from ocunet_pacs.domain.study import ImageHeader, Laterality
-from ocunet_pacs.imaging.decode import PhotographFiles, read_photograph
+from ocunet_pacs.imaging.decode import read_photograph
+from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.imaging.pixels import MIN_SIDE
+from ocunet_pacs.imaging.prepare import PreparedFiles, prepare
 from ocunet_pacs.imaging.wrap import wrap_photograph, write_dicom
 from ocunet_pacs.intake.eligibility import OPHTHALMIC_PHOTOGRAPHY_8_BIT, eligibility
 from ocunet_pacs.pipeline.examine import Source, examine
@@ -27,8 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from ocunet_pacs.domain.ports import RgbImage
-    from ocunet_pacs.domain.result import BundleRef, DicomObject
+    from ocunet_pacs.domain.result import BundleRef, DicomObject, Photograph
     from ocunet_pacs.model.predictor import Predictor
     from ocunet_pacs.report.report_settings import ReportSettings
 
@@ -111,7 +112,7 @@ def predict(
     With `out`, each study gets a folder there with its report and heatmaps, and the wrapped form of a photograph that
     was not DICOM: every photograph is a study of its own, because nothing says which ones belong to one patient.
     """
-    reader = _AnyFile()
+    reader = _AnyFile(predictor.manifest.preprocess)
     studies: dict[str, list[_Input]] = {}
     for path in find_inputs(paths):
         prepared = _prepare(path, out)
@@ -155,7 +156,7 @@ def _prepare(path: Path, out: Path | None) -> _Input:
     """Find out what the file is; a photograph is wrapped where results are written: they must refer to an object."""
     if is_dicom(path) or path.suffix.lower() not in PHOTOGRAPH_SUFFIXES:
         try:
-            header = PhotographFiles().header(path)
+            header = read_header(path)
         except BadInput:
             return _Input(path, path, f"unreadable {path}", "", "", is_photograph=False)
         return _Input(
@@ -186,12 +187,12 @@ def _prepare(path: Path, out: Path | None) -> _Input:
     return _Input(path, wrapped, study_instance_uid, sop_instance_uid, OPHTHALMIC_PHOTOGRAPHY_8_BIT, is_photograph=True)
 
 
-class _AnyFile(PhotographFiles):
+class _AnyFile(PreparedFiles):
     """The `PhotographReader` port over DICOM files and bare photographs alike."""
 
     def header(self, path: Path) -> ImageHeader:
         if self._is_photograph(path):
-            # A bare file states nothing but its pixels: what is said here lets `frames` be the judge of them.
+            # A bare file states nothing but its pixels: what is said here lets `photographs` be the judge of them.
             return ImageHeader(
                 study_instance_uid="",
                 series_instance_uid="",
@@ -207,11 +208,11 @@ class _AnyFile(PhotographFiles):
             )
         return super().header(path)
 
-    def frames(self, path: Path) -> Iterator[RgbImage]:
+    def photographs(self, path: Path) -> Iterator[Photograph]:
         if self._is_photograph(path):
-            yield read_photograph(path)
+            yield prepare(self._spec, read_photograph(path))
         else:
-            yield from super().frames(path)
+            yield from super().photographs(path)
 
     @staticmethod
     def _is_photograph(path: Path) -> bool:

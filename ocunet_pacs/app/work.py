@@ -12,7 +12,7 @@ from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.process import Watchdog, stop_on_signals, utc_now
 from ocunet_pacs.domain.job import JobKind
-from ocunet_pacs.imaging.decode import PhotographFiles
+from ocunet_pacs.imaging.prepare import PreparedFiles
 from ocunet_pacs.intake.eligibility import eligibility
 from ocunet_pacs.jobs.reaper import owner_name
 from ocunet_pacs.jobs.sql import SqlJobs
@@ -58,7 +58,7 @@ def work(settings: Settings) -> int:
         ledger=jobs,
         files=files,
         result_key=files.result_key,
-        reader=PhotographFiles(),
+        reader=PreparedFiles(predictor.manifest.preprocess),
         eligibility=eligibility,
         classifier=predictor,
         reporter=Reports(report_settings(settings), clock=utc_now, software_version=__version__),

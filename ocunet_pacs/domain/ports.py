@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         DicomObject,
         ImageResult,
         Output,
+        Photograph,
         StudyResult,
     )
     from ocunet_pacs.domain.study import ImageHeader, OpenStudy, ReceivedInstance, StoredInstance
@@ -148,8 +149,8 @@ class PhotographReader(Protocol):
     def header(self, path: Path) -> ImageHeader:
         """The facts that decide. BadInput when the file is not a readable DICOM data set."""
 
-    def frames(self, path: Path) -> Iterator[RgbImage]:
-        """The frames one by one. BadInput at the frame that cannot be decoded."""
+    def photographs(self, path: Path) -> Iterator[Photograph]:
+        """The frames one by one, prepared for the network. BadInput at the frame that cannot be used."""
 
 
 class Classifier(Protocol):
@@ -159,7 +160,7 @@ class Classifier(Protocol):
     def bundle(self) -> BundleRef:
         """Which weights these are."""
 
-    def classify(self, photographs: Sequence[RgbImage]) -> list[Classification]:
+    def classify(self, photographs: Sequence[Photograph]) -> list[Classification]:
         """One classification for each photograph, in order."""
 
 
@@ -174,7 +175,12 @@ class Reporter(Protocol):
         """SOP Instance UID that the heatmap of this image has: the same for the same image, bundle and settings."""
 
     def heatmap(
-        self, image: ImageResult, photograph: RgbImage, classification: Classification, bundle: BundleRef, source: Path
+        self,
+        image: ImageResult,
+        photograph: Photograph,
+        classification: Classification,
+        bundle: BundleRef,
+        source: Path,
     ) -> DicomObject:
         """The photograph with the explanation of its leading positive labels. `source` is the photograph's file."""
 

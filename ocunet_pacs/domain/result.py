@@ -50,18 +50,33 @@ class Box:
     bottom: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Photograph:
+    """One photograph on its way through: what the network sees of it, and what a reader is shown of it.
+
+    `pixels` is the network's input, uint8 (side, side, 3), red green blue. `shown` is the whole photograph, uint8
+    (height, width, 3), scaled down where it is large: a study of 36 MB photographs must not fill the memory. `crop` is
+    the part of `shown` that `pixels` show. `width` and `height` are the photograph's own.
+    """
+
+    pixels: NDArray[np.uint8]
+    shown: NDArray[np.uint8]
+    crop: Box
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Classification:
     """One photograph through the network.
 
     `scores` are in the bundle's label order. `maps` is float32 (labels, h, w), the class activation of each label in
     the same order over the network's input, ReLU applied and each scaled to [0, 1] by its own maximum (all zero where
-    nothing speaks for the label). `crop` is the part of the photograph that the network saw.
+    nothing speaks for the label).
     """
 
     scores: tuple[LabelScore, ...]
     maps: NDArray[np.float32]
-    crop: Box
 
 
 @dataclass(frozen=True, slots=True)

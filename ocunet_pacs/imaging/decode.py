@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image
 
 from ocunet_pacs.domain.study import ReasonCode
-from ocunet_pacs.imaging import header as header_module
 from ocunet_pacs.imaging.codestream import read_jpeg
 from ocunet_pacs.imaging.encoded import decode_frame, encoded_frames
 from ocunet_pacs.imaging.jpeg import refuse_filler
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ocunet_pacs.domain.ports import RgbImage
-    from ocunet_pacs.domain.study import ImageHeader
 
 
 def frames(path: Path) -> Iterator[RgbImage]:
@@ -86,15 +84,3 @@ def load(image: Image.Image, mode: str = "RGB") -> RgbImage:
     """Decode and convert. BadInput (UNREADABLE_PIXELS) where the file is cut off or corrupt."""
     with refusing(ReasonCode.UNREADABLE_PIXELS, "the photograph cannot be decoded"):
         return np.array(image.convert(mode))
-
-
-class PhotographFiles:
-    """The port `PhotographReader` on files."""
-
-    def header(self, path: Path) -> ImageHeader:
-        """See `ocunet_pacs.imaging.header.read_header`."""
-        return header_module.read_header(path)
-
-    def frames(self, path: Path) -> Iterator[RgbImage]:
-        """See `frames`."""
-        return frames(path)

@@ -9,7 +9,7 @@ import torch
 
 from ocunet_pacs.domain.errors import BundleError
 from ocunet_pacs.domain.result import BundleRef, Classification
-from ocunet_pacs.imaging.preprocess import apply, to_tensor_array
+from ocunet_pacs.imaging.preprocess import to_tensor_array
 from ocunet_pacs.model.bundle import load_network
 from ocunet_pacs.model.calibration import score
 from ocunet_pacs.model.explain import logits_and_maps
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ocunet_pacs.domain.ports import RgbImage
+    from ocunet_pacs.domain.result import Photograph
     from ocunet_pacs.model.manifest import Manifest
     from ocunet_pacs.model.network import OcuNet
 
@@ -57,8 +57,8 @@ class Predictor:
         made = self.manifest
         return BundleRef(made.name, made.digest, made.trained, made.temperature)
 
-    def classify(self, photographs: Sequence[RgbImage]) -> list[Classification]:
-        """One classification for each photograph, uint8 (height, width, 3), in order."""
+    def classify(self, photographs: Sequence[Photograph]) -> list[Classification]:
+        """One classification for each photograph, prepared with the manifest's spec, in order."""
         size = self._batch_size
         chunks = (photographs[start : start + size] for start in range(0, len(photographs), size))
         return [classification for chunk in chunks for classification in self._classify_batch(chunk)]
@@ -69,14 +69,13 @@ class Predictor:
         for count in sorted({1, self._batch_size}):
             self._forward(np.zeros((count, 3, side, side), np.float32))
 
-    def _classify_batch(self, photographs: Sequence[RgbImage]) -> list[Classification]:
+    def _classify_batch(self, photographs: Sequence[Photograph]) -> list[Classification]:
         made = self.manifest
-        prepared = [apply(made.preprocess, photograph) for photograph in photographs]
-        batch = np.stack([to_tensor_array(made.preprocess, picture.pixels) for picture in prepared])
+        batch = np.stack([to_tensor_array(made.preprocess, photograph.pixels) for photograph in photographs])
         logits, maps = self._forward(batch)
         return [
-            Classification(score(row, made.labels, made.temperature, made.thresholds), own_maps, picture.crop)
-            for row, own_maps, picture in zip(logits, maps, prepared, strict=True)
+            Classification(score(row, made.labels, made.temperature, made.thresholds), own_maps)
+            for row, own_maps in zip(logits, maps, strict=True)
         ]
 
     def _forward(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

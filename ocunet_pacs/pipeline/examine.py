@@ -1,6 +1,6 @@
 """Every image of a study to its scores and heatmap, or to the reason why there are none.
 
-Pixels live no longer than their batch: a study of a hundred 36 MB photographs needs the memory of one batch.
+Photographs live no longer than their batch: a study of a hundred needs the memory of one batch.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from ocunet_pacs.domain.ports import Classifier, PhotographReader, Reporter, RgbImage
-    from ocunet_pacs.domain.result import DicomObject
+    from ocunet_pacs.domain.ports import Classifier, PhotographReader, Reporter
+    from ocunet_pacs.domain.result import DicomObject, Photograph
     from ocunet_pacs.domain.study import ImageHeader, Reason
 
 
@@ -47,25 +47,27 @@ def examine(
     An image that cannot be used becomes a result with reasons; errors that are not the image's fault rise.
     """
     results: list[ImageResult] = []
-    batch: list[tuple[int, RgbImage, Path]] = []
+    batch: list[tuple[int, Photograph, Path]] = []
 
     def flush() -> None:
         if not batch:
             return
         alive()
-        for (place, pixels, path), said in zip(batch, classifier.classify([item[1] for item in batch]), strict=True):
+        for (place, photograph, path), said in zip(
+            batch, classifier.classify([item[1] for item in batch]), strict=True
+        ):
             image = replace(results[place], scores=said.scores)
             if reporter is not None and image.positives:
                 image = replace(image, heatmap_uid=reporter.heatmap_uid(image, classifier.bundle))
-                keep_heatmap(reporter.heatmap(image, pixels, said, classifier.bundle, path))
+                keep_heatmap(reporter.heatmap(image, photograph, said, classifier.bundle, path))
             results[place] = image
         batch.clear()
 
     for source in sources:
-        for image, pixels in _read(source, reader, eligibility):
+        for image, photograph in _read(source, reader, eligibility):
             results.append(image)
-            if pixels is not None:
-                batch.append((len(results) - 1, pixels, source.path))
+            if photograph is not None:
+                batch.append((len(results) - 1, photograph, source.path))
             if len(batch) >= batch_size:
                 flush()
     flush()
@@ -74,7 +76,7 @@ def examine(
 
 def _read(
     source: Source, reader: PhotographReader, eligibility: Callable[[ImageHeader], tuple[Reason, ...]]
-) -> Iterator[tuple[ImageResult, RgbImage | None]]:
+) -> Iterator[tuple[ImageResult, Photograph | None]]:
     """The frames of one instance with their pixels, or one result that says why there are none."""
     blank = ImageResult(source.sop_instance_uid, source.sop_class_uid, None, source.ordinal, Laterality.UNKNOWN)
     try:
@@ -89,9 +91,9 @@ def _read(
         return
     frame = 0
     try:
-        for pixels in reader.frames(source.path):
+        for photograph in reader.photographs(source.path):
             frame += 1
-            yield replace(blank, frame=frame if header.number_of_frames > 1 else None), pixels
+            yield replace(blank, frame=frame if header.number_of_frames > 1 else None), photograph
     except BadInput as error:
         # Frames that were read before this one keep their results; the rest of the instance is accounted for here.
         failed = frame + 1 if header.number_of_frames > 1 else None

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from ocunet_pacs.domain.ports import RgbImage
     from ocunet_pacs.domain.result import (
         BundleRef,
         Classification,
         DicomObject,
         ImageResult,
         Output,
+        Photograph,
         StudyResult,
     )
     from ocunet_pacs.report.report_settings import ReportSettings
@@ -42,7 +42,12 @@ class Reports:
         return heatmap_uid(image, bundle, self._settings)
 
     def heatmap(
-        self, image: ImageResult, photograph: RgbImage, classification: Classification, bundle: BundleRef, source: Path
+        self,
+        image: ImageResult,
+        photograph: Photograph,
+        classification: Classification,
+        bundle: BundleRef,
+        source: Path,
     ) -> DicomObject:
         """The photograph with the explanation of its leading positive labels.
 

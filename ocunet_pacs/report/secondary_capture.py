@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ocunet_pacs.domain.ports import RgbImage
-    from ocunet_pacs.domain.result import BundleRef, Classification, ImageResult, LabelScore
+    from ocunet_pacs.domain.result import BundleRef, Classification, ImageResult, LabelScore, Photograph
     from ocunet_pacs.report.report_settings import ReportSettings
 
 _LOSSY_METHODS: Mapping[str, str] = {
@@ -49,7 +49,7 @@ def heatmap_uid(image: ImageResult, bundle: BundleRef, settings: ReportSettings)
 
 def build_heatmap(
     image: ImageResult,
-    photograph: RgbImage,
+    photograph: Photograph,
     classification: Classification,
     bundle: BundleRef,
     source: Path,
@@ -87,7 +87,7 @@ def build_heatmap(
 def _picture(
     image: ImageResult,
     labels: list[LabelScore],
-    photograph: RgbImage,
+    photograph: Photograph,
     classification: Classification,
     bundle: BundleRef,
 ) -> RgbImage:
@@ -110,7 +110,7 @@ def _picture(
         ),
         warning="" if bundle.trained else "UNTRAINED MODEL: probabilities and colours are meaningless",
     )
-    return paint(photograph, panels, classification.crop, caption)
+    return paint(photograph.shown, panels, photograph.crop, caption)
 
 
 def _describe(

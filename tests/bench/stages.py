@@ -18,9 +18,10 @@ from PIL import Image
 
 from ocunet_pacs.domain.result import ImageResult, Output, StudyResult
 from ocunet_pacs.domain.study import Laterality
-from ocunet_pacs.imaging import preprocess
-from ocunet_pacs.imaging.decode import PhotographFiles
+from ocunet_pacs.imaging.decode import frames
 from ocunet_pacs.imaging.drawn import draw_fundus
+from ocunet_pacs.imaging.header import read_header
+from ocunet_pacs.imaging.prepare import prepare
 from ocunet_pacs.imaging.wrap import wrap_photograph, write_dicom
 from ocunet_pacs.model.predictor import Predictor
 from ocunet_pacs.model.untrained import write_untrained_bundle
@@ -54,7 +55,6 @@ def _measure(folder: Path) -> dict[str, list[float]]:
     write_untrained_bundle(bundle, NOW)
     predictor = Predictor.load(bundle, device="cpu", allow_untrained=True, batch_size=1)
     predictor.warm_up()
-    reader = PhotographFiles()
     reports = Reports(ReportSettings(), clock=lambda: NOW, software_version="bench")
     paths = [_photograph(folder, seed) for seed in (1, 2)]
     times: dict[str, list[float]] = {}
@@ -67,11 +67,10 @@ def _measure(folder: Path) -> dict[str, list[float]]:
 
     for _ in range(ROUNDS):
         for path in paths:
-            header = timed("header", lambda path=path: reader.header(path))
-            pixels = timed("decode", lambda path=path: next(iter(reader.frames(path))))
-            timed("crop, CLAHE, resize", lambda pixels=pixels: preprocess.apply(predictor.manifest.preprocess, pixels))
-            said = timed("classify", lambda pixels=pixels: predictor.classify([pixels])[0])
-            times.setdefault("forward and maps", []).append(times["classify"][-1] - times["crop, CLAHE, resize"][-1])
+            header = timed("header", lambda path=path: read_header(path))
+            pixels = timed("decode", lambda path=path: next(iter(frames(path))))
+            pixels = timed("prepare", lambda pixels=pixels: prepare(predictor.manifest.preprocess, pixels))
+            said = timed("forward and maps", lambda pixels=pixels: predictor.classify([pixels])[0])
             image = ImageResult(header.sop_instance_uid, header.sop_class_uid, None, 1, header.laterality, said.scores)
             made = timed(
                 "heatmap",

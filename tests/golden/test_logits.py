@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
+from ocunet_pacs.imaging.prepare import prepare
+from ocunet_pacs.imaging.preprocess import apply
 from ocunet_pacs.model.bundle import import_checkpoint, verify_bundle
 from ocunet_pacs.model.predictor import Predictor
 
@@ -47,8 +49,10 @@ def test_logits_and_probabilities_of_every_golden_image(imported: Path, shared: 
     assert len(golden["images"]) == 19
     for expected in golden["images"]:
         photograph = cv2.imread(str(shared / "data" / expected["image"]))[:, :, ::-1]
-        (seen,) = predictor.classify([photograph])
-        crop = seen.crop
+        ready = prepare(predictor.manifest.preprocess, np.ascontiguousarray(photograph))
+        (seen,) = predictor.classify([ready])
+        assert (ready.width, ready.height) == (expected["width"], expected["height"])
+        crop = apply(predictor.manifest.preprocess, np.ascontiguousarray(photograph)).crop
         assert [crop.right - crop.left, crop.bottom - crop.top] == expected["crop"], expected["image"]
         np.testing.assert_allclose(
             [score.logit for score in seen.scores], expected["logits"], rtol=0, atol=1e-3, err_msg=expected["image"]

@@ -31,6 +31,7 @@ from tests.unit.report.made import (
     reporter,
     said,
     scores,
+    shown,
     study,
     with_heatmaps,
 )
@@ -174,7 +175,7 @@ def test_highdicom_reads_the_same_values_back(tmp_path: Path) -> None:
 def test_dcmtk_decodes_the_heatmap_as_we_painted_it(tmp_path: Path) -> None:
     one = image(1, DR=0.9)
     pixels = np.full((48, 64, 3), 90, dtype=np.uint8)
-    made = reporter().heatmap(one, pixels, said(one), TRAINED, photograph(tmp_path / "1", 1))
+    made = reporter().heatmap(one, shown(pixels), said(one), TRAINED, photograph(tmp_path / "1", 1))
     path = tmp_path / "heatmap"
     path.write_bytes(made.content)
     run("dcm2pnm", "+on", path, tmp_path / "heatmap.png")
@@ -186,10 +187,9 @@ def test_dcmtk_decodes_the_heatmap_as_we_painted_it(tmp_path: Path) -> None:
 def test_a_real_photograph_makes_a_valid_heatmap_of_bounded_size(tmp_path: Path, shared: Path) -> None:
     file = min((shared / "data" / "fullres").glob("*.jpg"))
     pixels = cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB)
-    height, width = pixels.shape[:2]
     one = image(1, DR=0.9, EDN=0.8, ERM=0.7)
     source = photograph(tmp_path / "1", 1)
-    made = reporter().heatmap(one, pixels, said(one, shape=(height, width)), TRAINED, source)
+    made = reporter().heatmap(one, shown(pixels), said(one), TRAINED, source)
     path = tmp_path / "heatmap"
     path.write_bytes(made.content)
     assert errors(path) == []

@@ -16,8 +16,9 @@ from pydicom import uid
 
 from ocunet_pacs.domain.errors import BadInput
 from ocunet_pacs.domain.study import Laterality
-from ocunet_pacs.imaging.decode import PhotographFiles, read_photograph
+from ocunet_pacs.imaging.decode import frames, read_photograph
 from ocunet_pacs.imaging.drawn import draw_fundus
+from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.imaging.pixels import MAX_PIXELS, MIN_SIDE
 from tests.unit.imaging.conftest import encode, plain, transcode, wrap
 
@@ -85,7 +86,6 @@ def check(frame: np.ndarray) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_file_is_read_or_refused(name):
     content = FILES[name]()
-    reader = PhotographFiles()
 
     @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(damage())
@@ -95,8 +95,8 @@ def test_a_damaged_file_is_read_or_refused(name):
             path.write_bytes(damaged(content, how))
             said = ""
             try:
-                reader.header(path)
-                for frame in reader.frames(path):
+                read_header(path)
+                for frame in frames(path):
                     check(frame)
             except BadInput as refusal:
                 said = str(refusal)

@@ -17,6 +17,7 @@ from ocunet_pacs.domain.result import (
     DicomObject,
     LabelScore,
     OutputKind,
+    Photograph,
     derive_uid,
 )
 from ocunet_pacs.domain.study import ImageHeader, Laterality, Reason, ReasonCode, ReceivedInstance
@@ -80,11 +81,12 @@ class Reader:
             number_of_frames=self.frames_of.get(path.name, 1),
         )
 
-    def frames(self, path: Path) -> Iterator[np.ndarray]:
+    def photographs(self, path: Path) -> Iterator[Photograph]:
         for number in range(self.frames_of.get(path.name, 1)):
             if number >= self.broken_after.get(path.name, 10**9):
                 raise BadInput(Reason(ReasonCode.UNREADABLE_PIXELS, "the test broke this frame"))
-            yield np.zeros((2, 2, 3), np.uint8)
+            blank = np.zeros((2, 2, 3), np.uint8)
+            yield Photograph(blank, blank, Box(0, 0, 2, 2), 2, 2)
 
 
 class Classifier:
@@ -95,11 +97,11 @@ class Classifier:
         self.positive = positive
         self.batches: list[int] = []
 
-    def classify(self, photographs: Sequence[np.ndarray]) -> list[Classification]:
+    def classify(self, photographs: Sequence[Photograph]) -> list[Classification]:
         self.batches.append(len(photographs))
         score = LabelScore("DR", 2.0, 0.88, 0.5 if self.positive else 0.9, self.positive)
         maps = np.ones((1, 2, 2), np.float32)
-        return [Classification((score,), maps, Box(0, 0, 2, 2)) for _ in photographs]
+        return [Classification((score,), maps) for _ in photographs]
 
 
 class Reporter:
@@ -116,7 +118,7 @@ class Reporter:
     def heatmap(
         self,
         image: ImageResult,
-        photograph: np.ndarray,
+        photograph: Photograph,
         classification: Classification,
         bundle: BundleRef,
         source: Path,

@@ -23,6 +23,7 @@ from ocunet_pacs.domain.result import (
     ImageResult,
     LabelScore,
     Output,
+    Photograph,
     StudyResult,
     derive_uid,
     work_key,
@@ -103,10 +104,16 @@ def study(*images: ImageResult, bundle: BundleRef = TRAINED, **more: Any) -> Stu
     return StudyResult(STUDY, more.pop("revision", 1), key, bundle, images, **more)
 
 
-def said(result: ImageResult, *, shape: tuple[int, int] = (48, 64)) -> Classification:
+def shown(pixels: np.ndarray) -> Photograph:
+    """A photograph of which the network saw everything."""
+    height, width = pixels.shape[:2]
+    return Photograph(pixels, pixels, Box(0, 0, width, height), width, height)
+
+
+def said(result: ImageResult) -> Classification:
     maps = np.zeros((len(result.scores), 12, 12), dtype=np.float32)
     maps[:, 3:6, 7:10] = np.linspace(0.2, 1.0, 9, dtype=np.float32).reshape(3, 3)
-    return Classification(result.scores, maps, Box(0, 0, shape[1], shape[0]))
+    return Classification(result.scores, maps)
 
 
 def stored(made: DicomObject) -> Output:
@@ -144,7 +151,7 @@ def with_heatmaps(
             )
         if one.positives:
             pixels = np.full((48, 64, 3), 90, dtype=np.uint8)
-            heatmap = reports.heatmap(one, pixels, said(one), bundle, path)
+            heatmap = reports.heatmap(one, shown(pixels), said(one), bundle, path)
             made.append(heatmap)
             done.append(replace(one, heatmap_uid=heatmap.sop_instance_uid))
         else:

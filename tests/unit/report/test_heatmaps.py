@@ -28,6 +28,7 @@ from tests.unit.report.made import (
     reporter,
     said,
     scores,
+    shown,
 )
 
 PIXELS = np.full((48, 64, 3), 90, dtype=np.uint8)
@@ -36,7 +37,7 @@ PIXELS = np.full((48, 64, 3), 90, dtype=np.uint8)
 def test_it_says_what_it_is_and_where_it_comes_from(tmp_path: Path) -> None:
     one = image(3, "L", DR=0.9, RD=0.6)
     source = photograph(tmp_path / "1", 3, ImageLaterality="L")
-    made = reporter().heatmap(one, PIXELS, said(one), TRAINED, source)
+    made = reporter().heatmap(one, shown(PIXELS), said(one), TRAINED, source)
     ds = read(made)
     assert made.sop_instance_uid == ds.SOPInstanceUID == reporter().heatmap_uid(one, TRAINED)
     assert (ds.StudyInstanceUID, ds.PatientID, ds.ImageLaterality) == (STUDY, "P-1", "L")
@@ -49,7 +50,9 @@ def test_it_says_what_it_is_and_where_it_comes_from(tmp_path: Path) -> None:
 
 def test_an_unknown_eye_is_not_guessed(tmp_path: Path) -> None:
     one = image(1, "U", DR=0.9)
-    ds = read(reporter().heatmap(one, PIXELS, said(one), TRAINED, photograph(tmp_path / "1", 1, ImageLaterality="B")))
+    ds = read(
+        reporter().heatmap(one, shown(PIXELS), said(one), TRAINED, photograph(tmp_path / "1", 1, ImageLaterality="B"))
+    )
     assert "ImageLaterality" not in ds
     assert "AnatomicRegionModifierSequence" not in ds.AnatomicRegionSequence[0]
 
@@ -57,13 +60,13 @@ def test_an_unknown_eye_is_not_guessed(tmp_path: Path) -> None:
 def test_an_image_without_positives_has_no_heatmap(tmp_path: Path) -> None:
     one = image(1)
     with pytest.raises(ValueError, match="no positive label"):
-        reporter().heatmap(one, PIXELS, said(one), TRAINED, photograph(tmp_path / "1", 1))
+        reporter().heatmap(one, shown(PIXELS), said(one), TRAINED, photograph(tmp_path / "1", 1))
 
 
 @pytest.mark.parametrize("only", ["Disease_Risk", "NORMAL"])
 def test_the_flag_or_the_normal_class_alone_still_has_one(tmp_path: Path, only: str) -> None:
     one = replace(image(1), scores=scores(**{only: 0.9}))
-    made = reporter().heatmap(one, PIXELS, said(one), TRAINED, photograph(tmp_path / "1", 1))
+    made = reporter().heatmap(one, shown(PIXELS), said(one), TRAINED, photograph(tmp_path / "1", 1))
     assert read(made).Rows > 0
 
 
@@ -94,7 +97,7 @@ def test_loss_in_the_photograph_stays_loss(
         ds.file_meta.TransferSyntaxUID = syntax
         ds.save_as(source)
     one = image(1, DR=0.9)
-    ds = read(reporter().heatmap(one, PIXELS, said(one), TRAINED, source))
+    ds = read(reporter().heatmap(one, shown(PIXELS), said(one), TRAINED, source))
     loss = (ds.LossyImageCompression, ds.get("LossyImageCompressionRatio"), ds.get("LossyImageCompressionMethod"))
     assert loss == expected
 
@@ -102,9 +105,9 @@ def test_loss_in_the_photograph_stays_loss(
 def test_uids_depend_on_image_frame_bundle_and_settings_only(tmp_path: Path) -> None:
     one = image(1, DR=0.9)
     source = photograph(tmp_path / "1", 1)
-    first = reporter().heatmap(one, PIXELS, said(one), TRAINED, source)
+    first = reporter().heatmap(one, shown(PIXELS), said(one), TRAINED, source)
     later = Reports(ReportSettings(), lambda: NOW + timedelta(days=1), "9.9").heatmap(
-        one, PIXELS, said(one), TRAINED, source
+        one, shown(PIXELS), said(one), TRAINED, source
     )
     assert (first.sop_instance_uid, first.series_instance_uid) == (later.sop_instance_uid, later.series_instance_uid)
     others = {
@@ -115,7 +118,7 @@ def test_uids_depend_on_image_frame_bundle_and_settings_only(tmp_path: Path) -> 
     }
     assert len(others | {first.sop_instance_uid}) == 5
     second = reporter().heatmap(
-        image(2, DR=0.9), PIXELS, said(image(2, DR=0.9)), TRAINED, photograph(tmp_path / "2", 2)
+        image(2, DR=0.9), shown(PIXELS), said(image(2, DR=0.9)), TRAINED, photograph(tmp_path / "2", 2)
     )
     assert second.series_instance_uid == first.series_instance_uid
 
@@ -125,7 +128,7 @@ def test_untrained_is_said_in_red_letters(tmp_path: Path) -> None:
     source = photograph(tmp_path / "1", 1)
 
     def red(bundle: Any) -> int:
-        ds = read(reporter().heatmap(one, PIXELS, said(one), bundle, source))
+        ds = read(reporter().heatmap(one, shown(PIXELS), said(one), bundle, source))
         pixels = ds.pixel_array.astype(int)
         assert ("UNTRAINED" in ds.SeriesDescription) is not bundle.trained
         return int(((pixels[..., 0] > 200) & (pixels[..., 1] < 130) & (pixels[..., 2] < 130)).sum())
@@ -139,7 +142,7 @@ def test_one_panel_for_each_label_up_to_the_limit(tmp_path: Path) -> None:
     source = photograph(tmp_path / "1", 1)
     areas = []
     for limit in (1, 2, 3):
-        ds = read(reporter(heatmap_labels=limit).heatmap(one, PIXELS, said(one), TRAINED, source))
+        ds = read(reporter(heatmap_labels=limit).heatmap(one, shown(PIXELS), said(one), TRAINED, source))
         photograph_grey = (ds.pixel_array == 90).all(axis=2).sum()
         areas.append(photograph_grey / (48 * 64))
     assert [round(area) for area in areas] == [2, 3, 4]

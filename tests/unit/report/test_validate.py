@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from ocunet_pacs.domain.errors import InvalidReport
 from ocunet_pacs.report import codes
 from ocunet_pacs.report.validate import check_heatmap, check_report, groups, named, walk
-from tests.unit.report.made import TRAINED, UNTRAINED, image, mixed, photograph, read, reporter, said
+from tests.unit.report.made import TRAINED, UNTRAINED, image, mixed, photograph, read, reporter, said, shown
 
 
 def _child(parent: Dataset, name: codes.Code) -> Dataset:
@@ -111,7 +111,7 @@ HEATMAP_FAULTS: dict[str, Callable[[Dataset], object]] = {
 def test_a_heatmap_that_breaks_a_rule_does_not_leave(tmp_path: Path, rule: str) -> None:
     one = image(1, DR=0.9)
     pixels = np.full((48, 64, 3), 90, dtype=np.uint8)
-    ds = read(reporter().heatmap(one, pixels, said(one), TRAINED, photograph(tmp_path / "1", 1)))
+    ds = read(reporter().heatmap(one, shown(pixels), said(one), TRAINED, photograph(tmp_path / "1", 1)))
     check_heatmap(ds)
     HEATMAP_FAULTS[rule](ds)
     with pytest.raises(InvalidReport, match=rule):

@@ -1,0 +1,60 @@
+"""Files to photographs that are ready for the network and for the reader: the `PhotographReader` port."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from ocunet_pacs.domain.result import Box, Photograph
+from ocunet_pacs.imaging.decode import frames
+from ocunet_pacs.imaging.header import read_header
+from ocunet_pacs.imaging.preprocess import apply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ocunet_pacs.domain.ports import RgbImage
+    from ocunet_pacs.domain.study import ImageHeader
+    from ocunet_pacs.imaging.preprocess import PreprocessSpec
+
+SHOWN_SIDE = 1024
+"""Longest side of what a reader is shown of a photograph, in pixels; smaller photographs stay as they are."""
+
+
+def prepare(spec: PreprocessSpec, rgb: RgbImage) -> Photograph:
+    """The photograph, uint8 (height, width, 3), as the network and the reader will see it."""
+    ready = apply(spec, rgb)
+    height, width = rgb.shape[:2]
+    scale = min(1.0, SHOWN_SIDE / max(height, width))
+    shown = rgb
+    if scale < 1.0:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        shown = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return Photograph(
+        ready.pixels, shown, _scaled(ready.crop, shown.shape[1] / width, shown.shape[0] / height), width, height
+    )
+
+
+def _scaled(box: Box, x: float, y: float) -> Box:
+    """The box on the scaled picture, at least a pixel wide and high."""
+    left, top = round(box.left * x), round(box.top * y)
+    return Box(left, top, max(left + 1, round(box.right * x)), max(top + 1, round(box.bottom * y)))
+
+
+class PreparedFiles:
+    """The port on DICOM files, in this process."""
+
+    def __init__(self, spec: PreprocessSpec) -> None:
+        self._spec = spec
+
+    def header(self, path: Path) -> ImageHeader:
+        """See `ocunet_pacs.imaging.header.read_header`."""
+        return read_header(path)
+
+    def photographs(self, path: Path) -> Iterator[Photograph]:
+        """See `ocunet_pacs.imaging.decode.frames`."""
+        for rgb in frames(path):
+            yield prepare(self._spec, rgb)
