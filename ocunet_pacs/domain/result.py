@@ -56,7 +56,8 @@ class Photograph:
 
     `pixels` is the network's input, uint8 (side, side, 3), red green blue. `shown` is the whole photograph, uint8
     (height, width, 3), scaled down where it is large: a study of 36 MB photographs must not fill the memory. `crop` is
-    the part of `shown` that `pixels` show. `width` and `height` are the photograph's own.
+    the part of `shown` that `pixels` show. `width` and `height` are the photograph's own. `reasons` say why it must not
+    be scored, where its pixels show that it is no gradable fundus photograph; `quality` holds what was measured.
     """
 
     pixels: NDArray[np.uint8]
@@ -64,6 +65,8 @@ class Photograph:
     crop: Box
     width: int
     height: int
+    reasons: tuple[Reason, ...] = ()
+    quality: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +98,8 @@ class ImageResult:
     scores: tuple[LabelScore, ...] = ()
     reasons: tuple[Reason, ...] = ()
     heatmap_uid: str | None = None
+    quality: tuple[tuple[str, float], ...] = ()
+    """What was measured of the picture's quality, by name; empty where it was not measured."""
 
     @property
     def assessed(self) -> bool:

@@ -43,6 +43,9 @@ class ReasonCode(StrEnum):
     TOO_SMALL = "too_small"
     TOO_LARGE = "too_large"
     CHILD = "child"
+    NOT_FUNDUS = "not_a_fundus_photograph"
+    UNGRADABLE = "ungradable"
+    DECODER_FAILED = "decoder_failed"
 
 
 @dataclass(frozen=True, slots=True)

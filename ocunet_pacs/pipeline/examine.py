@@ -93,7 +93,11 @@ def _read(
     try:
         for photograph in reader.photographs(source.path):
             frame += 1
-            yield replace(blank, frame=frame if header.number_of_frames > 1 else None), photograph
+            image = replace(blank, frame=frame if header.number_of_frames > 1 else None, quality=photograph.quality)
+            if photograph.reasons:
+                yield replace(image, reasons=photograph.reasons), None
+            else:
+                yield image, photograph
     except BadInput as error:
         # Frames that were read before this one keep their results; the rest of the instance is accounted for here.
         failed = frame + 1 if header.number_of_frames > 1 else None
