@@ -1,16 +1,18 @@
 """Every image of a study to its scores and heatmap, or to the reason why there are none.
 
-Photographs live no longer than their batch: a study of a hundred needs the memory of one batch.
+Photographs live no longer than their batch, and one batch is read ahead: a study of a hundred needs no more memory
+than that.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ocunet_pacs.domain.errors import BadInput
 from ocunet_pacs.domain.result import ImageResult
 from ocunet_pacs.domain.study import Laterality
+from ocunet_pacs.pipeline.ahead import read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,32 +48,51 @@ def examine(
 
     An image that cannot be used becomes a result with reasons; errors that are not the image's fault rise.
     """
-    results: list[ImageResult] = []
-    batch: list[tuple[int, Photograph, Path]] = []
+    scoring = _Scoring(classifier, reporter, keep_heatmap, alive)
 
-    def flush() -> None:
-        if not batch:
+    def read() -> Iterator[tuple[ImageResult, Photograph | None, Path]]:
+        for source in sources:
+            for image, photograph in _read(source, reader, eligibility):
+                yield image, photograph, source.path
+
+    for image, photograph, path in read_ahead(read, depth=batch_size):
+        scoring.add(image, photograph, path)
+        if len(scoring.batch) >= batch_size:
+            scoring.flush()
+    scoring.flush()
+    return tuple(scoring.results)
+
+
+@dataclass
+class _Scoring:
+    """Results so far, and the photographs among them that wait for the network."""
+
+    classifier: Classifier
+    reporter: Reporter | None
+    keep_heatmap: Callable[[DicomObject], None]
+    alive: Callable[[], None]
+    results: list[ImageResult] = field(default_factory=list)
+    batch: list[tuple[int, Photograph, Path]] = field(default_factory=list)
+
+    def add(self, image: ImageResult, photograph: Photograph | None, path: Path) -> None:
+        self.results.append(image)
+        if photograph is not None:
+            self.batch.append((len(self.results) - 1, photograph, path))
+
+    def flush(self) -> None:
+        """Score what waits, explain what is positive."""
+        if not self.batch:
             return
-        alive()
-        for (place, photograph, path), said in zip(
-            batch, classifier.classify([item[1] for item in batch]), strict=True
-        ):
-            image = replace(results[place], scores=said.scores)
-            if reporter is not None and image.positives:
-                image = replace(image, heatmap_uid=reporter.heatmap_uid(image, classifier.bundle))
-                keep_heatmap(reporter.heatmap(image, photograph, said, classifier.bundle, path))
-            results[place] = image
-        batch.clear()
-
-    for source in sources:
-        for image, photograph in _read(source, reader, eligibility):
-            results.append(image)
-            if photograph is not None:
-                batch.append((len(results) - 1, photograph, source.path))
-            if len(batch) >= batch_size:
-                flush()
-    flush()
-    return tuple(results)
+        self.alive()
+        answers = self.classifier.classify([photograph for _, photograph, _ in self.batch])
+        bundle = self.classifier.bundle
+        for (place, photograph, path), said in zip(self.batch, answers, strict=True):
+            image = replace(self.results[place], scores=said.scores)
+            if self.reporter is not None and image.positives:
+                image = replace(image, heatmap_uid=self.reporter.heatmap_uid(image, bundle))
+                self.keep_heatmap(self.reporter.heatmap(image, photograph, said, bundle, path))
+            self.results[place] = image
+        self.batch.clear()
 
 
 def _read(

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.result import ImageResult, LabelScore, Output, StudyResult
     from ocunet_pacs.report.report_settings import ReportSettings
 
-_QUALITY = frozenset({ReasonCode.TOO_SMALL, ReasonCode.UNREADABLE_PIXELS, ReasonCode.NO_PIXELS})
+_QUALITY = frozenset(
+    {ReasonCode.TOO_SMALL, ReasonCode.UNREADABLE_PIXELS, ReasonCode.NO_PIXELS, ReasonCode.UNGRADABLE}
+)
 """Reasons that speak of the picture's quality. The others say that the picture is none for this model."""
 
 
