@@ -71,6 +71,12 @@ def _database_url(value: str) -> str:
     return f"sqlite:////{path.lstrip('/')}"
 
 
+def _auto(value: object) -> object:
+    if value != "auto" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ValueError("expected auto or a number from 1")
+    return value
+
+
 def _name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", value):
         raise ValueError("expected a short name: lower-case letters, digits, - and _")
@@ -80,6 +86,7 @@ def _name(value: str) -> str:
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
 Size = Annotated[int, BeforeValidator(_size), Field(ge=0)]
 AETitle = Annotated[str, AfterValidator(_ae_title)]
+Auto = Annotated[int | Literal["auto"], BeforeValidator(_auto)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Name = Annotated[str, AfterValidator(_name)]
 
@@ -137,10 +144,32 @@ class Model(Section):
     allow_untrained: bool = Field(
         default=False, description="run a bundle without training (tests and demonstrations only)"
     )
-    batch_size: int = Field(
-        default=1,
-        ge=1,
-        description="photographs in one pass of the network; a CPU is fastest at 1, a GPU at 16 and more",
+    operating_point: Name = Field(
+        default="default",
+        description="which of the bundle's threshold sets counts as positive; `model show` lists them",
+    )
+    studies_at_once: Auto = Field(
+        default="auto", description="studies analysed side by side, whose photographs share passes; auto: 2, on a GPU 8"
+    )
+    batch_size: Auto = Field(
+        default="auto", description="photographs in one pass of the network at most; auto: 4, on a GPU 32"
+    )
+    batch_wait: Duration = Field(
+        default="10ms", validate_default=True, description="how long a photograph waits for others to share its pass"
+    )
+    hung_after: Duration = Field(
+        default="2m",
+        validate_default=True,
+        description="a pass that takes longer means a hung device: the worker restarts",
+    )
+    decoders: Auto = Field(
+        default="auto", description="processes that decode and prepare photographs; auto: one a processor, 16 at most"
+    )
+    decode_timeout: Duration = Field(
+        default="60s", validate_default=True, description="a picture that takes longer is given up, with a reason"
+    )
+    decode_memory: Size = Field(
+        default="3 GiB", validate_default=True, description="a picture that needs more is given up, with a reason"
     )
 
 

@@ -11,7 +11,7 @@ import structlog
 from ocunet_pacs import systemd
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
-from ocunet_pacs.app.process import Watchdog, stop_on_signals, utc_now
+from ocunet_pacs.app.process import Watchdog, announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.delivery.cstore import CStoreSender, Destination
 from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.jobs.reaper import owner_name
@@ -70,7 +70,7 @@ def deliver(settings: Settings) -> int:
     ]
     for thread in threads:
         thread.start()
-    systemd.notify("READY=1", "X_ROLE_READY=deliver")
+    announce_ready("deliver")
     structlog.get_logger().info("delivering", destinations=[d.name for d in settings.destinations])
     for thread in threads:
         thread.join()

@@ -11,7 +11,7 @@ import structlog
 from ocunet_pacs import systemd
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
-from ocunet_pacs.app.process import Watchdog, stop_on_signals, utc_now
+from ocunet_pacs.app.process import Watchdog, announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.domain.errors import ConfigError
 from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.intake.scp import Listener, ListenerConfig
@@ -55,7 +55,7 @@ def listen(settings: Settings) -> int:
     housekeeping.reap(jobs)
     housekeeping.close_studies(jobs, settings)
     housekeeping.start()
-    systemd.notify("READY=1", "X_ROLE_READY=listen")
+    announce_ready("listen")
     watchdog = Watchdog()
     while not stop.wait(1.0):
         watchdog.beat()

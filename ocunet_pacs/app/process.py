@@ -15,6 +15,20 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
+ROLE_NAME = "OCUNET_PACS_ROLE"
+"""Environment variable in which the supervisor tells a role what it is called, where several run the same."""
+
+
+def role_name(role: str) -> str:
+    """What this process is called: by the supervisor, otherwise by what it does."""
+    return os.environ.get(ROLE_NAME, role)
+
+
+def announce_ready(role: str) -> None:
+    """Tell the service manager, or the supervisor, that the role is ready."""
+    systemd.notify("READY=1", f"X_ROLE_READY={role_name(role)}")
+
+
 def utc_now() -> datetime:
     """The one clock of the product: aware, UTC."""
     return datetime.now(UTC)

@@ -19,23 +19,24 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
 from ocunet_pacs import systemd
 from ocunet_pacs.app.database import prepare_database
-from ocunet_pacs.app.process import StopFlag, stop_on_signals
+from ocunet_pacs.app.process import ROLE_NAME, StopFlag, stop_on_signals
 from ocunet_pacs.domain.errors import StoreError
 from ocunet_pacs.model.manifest import read_manifest
+from ocunet_pacs.settings import ENV_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ocunet_pacs.settings import Settings
 
-ROLES = ("listen", "work", "deliver")
+NVIDIA_DEVICES = Path("/proc/driver/nvidia/gpus")
 EXIT_CONFIG = 2
 """Exit status of a role that cannot run with these settings: restarting it would not help."""
 _PR_SET_PDEATHSIG = 1
@@ -45,7 +46,11 @@ _LONGEST_PAUSE = 30.0
 
 @dataclass
 class _Role:
+    """One process. `command` is what it runs, `name` tells it from others that run the same."""
+
     name: str
+    command: str
+    environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     ready: bool = False
     started: float = 0.0
@@ -64,7 +69,17 @@ def serve(settings: Settings, config: Path | None) -> int:
         # Before a port is opened: a sender that is answered must not wait for a model that cannot be loaded.
         read_manifest(settings.model.bundle).require_trained(allow_untrained=settings.model.allow_untrained)
         prepare_database(settings, upgrade=settings.database.url.startswith("sqlite"))
-        return _Supervisor(ROLES, config, stop).run()
+        return _Supervisor(roles(settings), config, stop).run()
+
+
+def roles(settings: Settings, devices: Path = NVIDIA_DEVICES) -> list[_Role]:
+    """What runs here: one `work` for each GPU where the device is left to us and there are several."""
+    gpus = len(list(devices.iterdir())) if settings.model.device == "auto" and devices.is_dir() else 0
+    if gpus > 1:
+        workers = [_Role(f"work-{n}", "work", {f"{ENV_PREFIX}MODEL__DEVICE": f"cuda:{n}"}) for n in range(gpus)]
+    else:
+        workers = [_Role("work", "work")]
+    return [_Role("listen", "listen"), *workers, _Role("deliver", "deliver")]
 
 
 @contextmanager
@@ -79,8 +94,8 @@ def _only_one(path: Path) -> Iterator[None]:
 
 
 class _Supervisor:
-    def __init__(self, roles: Sequence[str], config: Path | None, stop: StopFlag) -> None:
-        self._roles = [_Role(name) for name in roles]
+    def __init__(self, roles: Sequence[_Role], config: Path | None, stop: StopFlag) -> None:
+        self._roles = roles
         self._config = config
         self._stop = stop
         self._address = f"\0ocunet-pacs-{os.getpid()}-{uuid.uuid4().hex}"
@@ -123,11 +138,12 @@ class _Supervisor:
         return 0
 
     def _start(self, role: _Role, now: float) -> None:
-        command = [sys.executable, "-m", "ocunet_pacs", role.name]
+        command = [sys.executable, "-m", "ocunet_pacs", role.command]
         if self._config is not None:
             command += ["--config", str(self._config)]
         # The address in $NOTIFY_SOCKET is ours: a role reports to this process as it would to systemd.
-        environment = {**os.environ, "NOTIFY_SOCKET": "@" + self._address[1:]}
+        ours = {"NOTIFY_SOCKET": "@" + self._address[1:], ROLE_NAME: role.name}
+        environment = {**os.environ, **ours, **role.environment}
         role.process = subprocess.Popen(  # noqa: S603 - our own program
             command,
             env=environment,

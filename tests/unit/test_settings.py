@@ -157,6 +157,17 @@ def test_sizes(text: object, size: int) -> None:
     assert settings.from_tree({"store": {"min_free": text}}).store.min_free == size
 
 
+@pytest.mark.parametrize("value", ["auto", 1, 16])
+def test_a_number_or_auto(value: object) -> None:
+    assert settings.from_tree({"model": {"decoders": value}}).model.decoders == value
+
+
+@pytest.mark.parametrize("value", [0, -1, "many", True, 1.5])
+def test_what_is_neither_a_number_nor_auto_is_refused(value: object) -> None:
+    with pytest.raises(ConfigError, match=r"^model\.decoders: expected auto or a number from 1$"):
+        settings.from_tree({"model": {"decoders": value}})
+
+
 def test_two_destinations_of_one_name_are_refused() -> None:
     one = {"name": "pacs", "ae_title": "A", "host": "h", "port": 104}
     with pytest.raises(ConfigError, match="name of its own"):

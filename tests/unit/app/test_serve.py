@@ -1,0 +1,34 @@
+"""Which processes `serve` starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ocunet_pacs import settings
+from ocunet_pacs.app.serve import roles
+
+
+def make(tmp_path: Path, gpus: int) -> Path:
+    for number in range(gpus):
+        (tmp_path / f"0000:{number:02d}:00.0").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_one_worker_where_there_is_at_most_one_gpu(tmp_path: Path, gpus: int) -> None:
+    found = roles(settings.Settings(), make(tmp_path, gpus))
+    assert [role.command for role in found] == ["listen", "work", "deliver"]
+
+
+def test_a_worker_for_each_of_several_gpus_each_with_its_own_device(tmp_path: Path) -> None:
+    workers = [role for role in roles(settings.Settings(), make(tmp_path, 3)) if role.command == "work"]
+    assert len({role.name for role in workers}) == 3
+    devices = [settings.from_environment(role.environment).model.device for role in workers]
+    assert devices == ["cuda:0", "cuda:1", "cuda:2"]
+
+
+def test_a_device_that_the_site_names_is_the_only_one(tmp_path: Path) -> None:
+    chosen = settings.from_tree({"model": {"device": "cpu"}})
+    assert len(roles(chosen, make(tmp_path, 3))) == 3
