@@ -16,7 +16,7 @@ from PIL import Image
 from ocunet_pacs.domain.study import ReasonCode
 from ocunet_pacs.imaging.codestream import read_jpeg
 from ocunet_pacs.imaging.encoded import decode_frame, encoded_frames
-from ocunet_pacs.imaging.jpeg import refuse_filler
+from ocunet_pacs.imaging.jpeg import jpeg_pixels, refuse_filler
 from ocunet_pacs.imaging.native import native_frames
 from ocunet_pacs.imaging.part10 import opened, refusal, refusing
 from ocunet_pacs.imaging.pixels import NATIVE_SYNTAXES, PIXEL_TAGS, check_size, describe
@@ -58,9 +58,14 @@ def photograph_pixels(content: bytes) -> RgbImage:
     image = open_photograph(content)
     if image.mode in ("1", "L", "LA", "I", "F") or image.mode.startswith("I;"):
         raise refusal(ReasonCode.NOT_COLOUR, f"the photograph is grey ({image.mode})")
-    pixels = load(image)
-    if image.format in ("JPEG", "MPO"):
-        refuse_filler(pixels)
+    if image.format not in ("JPEG", "MPO"):
+        return load(image)
+    if image.mode == "RGB":
+        with refusing(ReasonCode.UNREADABLE_PIXELS, "the photograph cannot be decoded"):
+            pixels = jpeg_pixels(content, read_jpeg(content))
+    else:
+        pixels = load(image)
+    refuse_filler(pixels)
     return pixels
 
 

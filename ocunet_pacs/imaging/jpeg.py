@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 import numpy as np
+import simplejpeg  # type: ignore[import-untyped, unused-ignore]
 from PIL.JpegImagePlugin import JpegImageFile
 
 from ocunet_pacs.domain.study import ReasonCode
@@ -19,6 +20,9 @@ _RGB_IDS = ((82, 71, 66), (114, 103, 98))
 """Component identifiers "RGB" and "rgb"."""
 _FILLER = 128
 """What libjpeg paints where the data ended too early: every coefficient zero is mid-grey."""
+
+_SEQUENTIAL = (0xC0, 0xC1)
+"""Frame markers of the processes that both decoders undo to the same pixels (baseline and extended Huffman)."""
 
 _SAYS_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 """An Adobe segment (APP14) whose transform is "none"."""
@@ -39,9 +43,27 @@ def decode_jpeg(stream: bytes, facts: Codestream, *, declared_rgb: bool) -> RgbI
     if declared_rgb and silent and not _has_rgb_ids(facts):
         stream = stream[:2] + _SAYS_RGB + stream[2:]
     with refusing(ReasonCode.UNREADABLE_PIXELS, "its JPEG stream cannot be decoded"):
-        pixels = np.array(JpegImageFile(io.BytesIO(stream)).convert("RGB"))
+        pixels = jpeg_pixels(stream, facts)
     refuse_filler(pixels)
     return pixels
+
+
+def jpeg_pixels(stream: bytes, facts: Codestream) -> RgbImage:
+    """The pixels that Pillow gives, several times faster where TurboJPEG gives the same ones.
+
+    TurboJPEG is asked only about sound sequential streams of three 8-bit components. It is strict: whatever it merely
+    warns of, a corrupt block or a missing end, goes to Pillow, so that there is one judge of damaged streams. Raises
+    what Pillow raises.
+    """
+    if facts.frame_marker in _SEQUENTIAL and facts.precision == 8 and facts.components == 3:
+        # The buffer is the size that was checked: a header that hides another size cannot make it take more.
+        pixels = np.empty((facts.height, facts.width, 3), np.uint8)
+        try:
+            if simplejpeg.decode_jpeg(stream, colorspace="RGB", buffer=pixels).shape == pixels.shape:
+                return pixels
+        except ValueError:
+            pass
+    return np.array(JpegImageFile(io.BytesIO(stream)).convert("RGB"))
 
 
 def claims_rgb(facts: Codestream) -> bool:

@@ -28,14 +28,25 @@ def prepare(spec: PreprocessSpec, rgb: RgbImage) -> Photograph:
     """The photograph, uint8 (height, width, 3), as the network and the reader will see it."""
     ready = apply(spec, rgb)
     height, width = rgb.shape[:2]
-    scale = min(1.0, SHOWN_SIDE / max(height, width))
-    shown = rgb
-    if scale < 1.0:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        shown = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    shown = _scaled_down(rgb)
     return Photograph(
         ready.pixels, shown, _scaled(ready.crop, shown.shape[1] / width, shown.shape[0] / height), width, height
     )
+
+
+def _scaled_down(rgb: RgbImage) -> RgbImage:
+    """The photograph with its longer side at most SHOWN_SIDE; the same array where it is no longer."""
+    height, width = rgb.shape[:2]
+    scale = SHOWN_SIDE / max(height, width)
+    if scale >= 1.0:
+        return rgb
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    # Halving has a fast path, any other ratio has none: a third of the time, and levels that differ by 0.3 on average.
+    while max(rgb.shape[:2]) >= 2 * SHOWN_SIDE and min(rgb.shape[:2]) > 1:
+        height, width = rgb.shape[0] // 2, rgb.shape[1] // 2
+        even = rgb[: 2 * height, : 2 * width]
+        rgb = np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _scaled(box: Box, x: float, y: float) -> Box:

@@ -120,7 +120,7 @@ def _clahe_on_green(rgb: RgbImage, spec: PreprocessSpec) -> RgbImage:
     tiles = (spec.clahe_tiles, spec.clahe_tiles)
     evened = rgb.copy()
     equaliser = cv2.createCLAHE(clipLimit=spec.clahe_clip_limit, tileGridSize=tiles)
-    evened[:, :, 1] = equaliser.apply(np.ascontiguousarray(rgb[:, :, 1]))
+    cv2.insertChannel(equaliser.apply(cv2.extractChannel(rgb, 1)), evened, 1)
     return evened
 
 
