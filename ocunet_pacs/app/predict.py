@@ -15,25 +15,22 @@ from ocunet_pacs.app.process import utc_now
 from ocunet_pacs.app.readable import write_readable
 from ocunet_pacs.domain.errors import BadInput, ConfigError
 from ocunet_pacs.domain.result import ImageResult, Output, StudyResult, derive_uid, work_key
-from ocunet_pacs.domain.study import ImageHeader, Laterality
-from ocunet_pacs.imaging.decode import read_photograph
+from ocunet_pacs.domain.study import Laterality
+from ocunet_pacs.imaging.anyfile import PHOTOGRAPH_SUFFIXES, AnyFile, is_dicom, is_photograph
 from ocunet_pacs.imaging.header import read_header
-from ocunet_pacs.imaging.pixels import MIN_SIDE
-from ocunet_pacs.imaging.prepare import PreparedFiles, prepare
 from ocunet_pacs.imaging.wrap import wrap_photograph, write_dicom
 from ocunet_pacs.intake.eligibility import OPHTHALMIC_PHOTOGRAPHY_8_BIT, eligibility
 from ocunet_pacs.pipeline.examine import Source, examine
 from ocunet_pacs.report.reporter import Reports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from ocunet_pacs.domain.result import BundleRef, DicomObject, Photograph
+    from ocunet_pacs.domain.result import BundleRef, DicomObject
     from ocunet_pacs.model.predictor import Predictor
     from ocunet_pacs.report.report_settings import ReportSettings
 
-PHOTOGRAPH_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
 _IN_FOLDERS = PHOTOGRAPH_SUFFIXES | {".dcm", ".dicom", ""}
 
 
@@ -112,7 +109,7 @@ def predict(
     With `out`, each study gets a folder there with its report and heatmaps, and the wrapped form of a photograph that
     was not DICOM: every photograph is a study of its own, because nothing says which ones belong to one patient.
     """
-    reader = _AnyFile(predictor.manifest.preprocess)
+    reader = AnyFile(predictor.manifest.preprocess)
     studies: dict[str, list[_Input]] = {}
     for path in find_inputs(paths):
         prepared = _prepare(path, out)
@@ -146,15 +143,9 @@ def study_folder(out: Path, study_instance_uid: str) -> Path:
     return out / hashlib.sha256(study_instance_uid.encode()).hexdigest()[:12]
 
 
-def is_dicom(path: Path) -> bool:
-    """Whether the file says that it is DICOM (PS3.10 section 7.1)."""
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
-
-
 def _prepare(path: Path, out: Path | None) -> _Input:
     """Find out what the file is; a photograph is wrapped where results are written: they must refer to an object."""
-    if is_dicom(path) or path.suffix.lower() not in PHOTOGRAPH_SUFFIXES:
+    if not is_photograph(path):
         try:
             header = read_header(path)
         except BadInput:
@@ -185,38 +176,6 @@ def _prepare(path: Path, out: Path | None) -> _Input:
             wrapped.parent.mkdir(parents=True, exist_ok=True)
             write_dicom(dataset, wrapped)
     return _Input(path, wrapped, study_instance_uid, sop_instance_uid, OPHTHALMIC_PHOTOGRAPHY_8_BIT, is_photograph=True)
-
-
-class _AnyFile(PreparedFiles):
-    """The `PhotographReader` port over DICOM files and bare photographs alike."""
-
-    def header(self, path: Path) -> ImageHeader:
-        if self._is_photograph(path):
-            # A bare file states nothing but its pixels: what is said here lets `photographs` be the judge of them.
-            return ImageHeader(
-                study_instance_uid="",
-                series_instance_uid="",
-                sop_instance_uid="",
-                sop_class_uid=OPHTHALMIC_PHOTOGRAPHY_8_BIT,
-                transfer_syntax_uid="",
-                samples_per_pixel=3,
-                bits_allocated=8,
-                rows=MIN_SIDE,
-                columns=MIN_SIDE,
-                photometric_interpretation="RGB",
-                has_pixel_data=True,
-            )
-        return super().header(path)
-
-    def photographs(self, path: Path) -> Iterator[Photograph]:
-        if self._is_photograph(path):
-            yield prepare(self._spec, read_photograph(path))
-        else:
-            yield from super().photographs(path)
-
-    @staticmethod
-    def _is_photograph(path: Path) -> bool:
-        return path.suffix.lower() in PHOTOGRAPH_SUFFIXES and not is_dicom(path)
 
 
 def _write_study(

@@ -27,8 +27,11 @@ class Calibration:
     thresholds: Mapping[str, float] | None
 
 
-def read_calibration(path: Path, labels: Sequence[str]) -> Calibration:
-    """`calibration.yaml` of a model with these labels. BundleError lists every problem."""
+def read_calibration(path: Path, labels: Sequence[str], *, partial: bool = False) -> Calibration:
+    """`calibration.yaml` of a model with these labels. BundleError lists every problem.
+
+    A label without a threshold is a problem unless `partial`.
+    """
     content = _mapping(path)
     if "temperature" not in content:
         raise BundleError(f"{path.name}: temperature: is missing")
@@ -39,16 +42,23 @@ def read_calibration(path: Path, labels: Sequence[str]) -> Calibration:
         problems.append("thresholds: is not a mapping of labels")
     elif raw is not None:
         thresholds = _values(raw)
-        problems += threshold_problems(thresholds, labels)
+        problems += threshold_problems(thresholds, _expected(thresholds, labels, partial=partial))
     _refuse(path, problems)
     return Calibration(float(temperature), None if raw is None else _floats(thresholds))
 
 
-def read_thresholds(path: Path, labels: Sequence[str]) -> dict[str, float]:
-    """`optimal_thresholds.yaml` of a model with these labels. BundleError lists every problem."""
+def read_thresholds(path: Path, labels: Sequence[str], *, partial: bool = False) -> dict[str, float]:
+    """`optimal_thresholds.yaml` of a model with these labels. BundleError lists every problem.
+
+    A label without a threshold is a problem unless `partial`.
+    """
     thresholds = _values(_mapping(path))
-    _refuse(path, threshold_problems(thresholds, labels))
+    _refuse(path, threshold_problems(thresholds, _expected(thresholds, labels, partial=partial)))
     return _floats(thresholds)
+
+
+def _expected(thresholds: Mapping[str, Any], labels: Sequence[str], *, partial: bool) -> list[str]:
+    return [label for label in labels if label in thresholds or not partial]
 
 
 def _mapping(path: Path) -> dict[str, Any]:
