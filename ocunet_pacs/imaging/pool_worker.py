@@ -1,0 +1,130 @@
+"""One worker of a `PreparingPool`: a process that decodes and prepares one picture at a time, and may die of it.
+
+It is started with the number of its end of a socket, is told over it what to do, and ends when the other end closes.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import resource
+import select
+import signal
+import socket
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+
+from ocunet_pacs.domain.errors import BadInput
+from ocunet_pacs.imaging import messages
+from ocunet_pacs.imaging.decode import frames
+from ocunet_pacs.imaging.header import read_header
+from ocunet_pacs.imaging.prepare import prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ocunet_pacs.imaging.messages import Array, Message, Orders
+
+_ORPHAN_GRACE_S = 5
+"""How much longer than the pool would a worker waits for a picture before it ends itself, should the pool be gone."""
+
+
+def main() -> None:
+    """Work until the other end of the socket closes."""
+    _settle_signals()
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    orders: Orders = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from the process that started this one
+    cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, args=(channel.fileno(),), daemon=True).start()
+    _settle_limits(orders.memory_bytes)
+    _silence()
+    with suppress(messages.Broken, OSError):
+        messages.send(channel, {"ready": True})
+        _serve(channel, orders)
+
+
+def _serve(channel: socket.socket, orders: Orders) -> None:
+    replies: Iterator[tuple[Message, list[Array]]] = iter(())
+    while True:
+        order, _ = messages.receive(channel)
+        signal.alarm(int(orders.timeout_s) + _ORPHAN_GRACE_S)
+        match order:
+            case {"header": str(path)}:
+                replies = _header(Path(path))
+            case {"photographs": str(path)}:
+                replies = _photographs(Path(path), orders)
+        message, arrays = _reply(replies)
+        signal.alarm(0)
+        messages.send(channel, message, *arrays)
+        del message, arrays
+
+
+def _reply(replies: Iterator[tuple[Message, list[Array]]]) -> tuple[Message, list[Array]]:
+    """The next reply, or what became of it instead. A text that could quote the patient stays here."""
+    try:
+        return next(replies, ({"end": True}, []))
+    except BadInput as error:
+        return {"refused": messages.reason_out(error.reason)}, []
+    except OSError as error:  # the codecs' own became BadInput: this is the file's
+        return {"unreadable": error.errno or 0}, []
+    except Exception as error:  # noqa: BLE001 -- whatever a codec raises is told by its type
+        return {"failed": type(error).__name__}, []
+
+
+def _header(path: Path) -> Iterator[tuple[Message, list[Array]]]:
+    yield {"header": messages.header_out(read_header(path))}, []
+
+
+def _photographs(path: Path, orders: Orders) -> Iterator[tuple[Message, list[Array]]]:
+    declared = read_header(path).number_of_frames
+    limits = () if orders.limits is None else (orders.limits,)
+    for number, rgb in enumerate(frames(path), 1):
+        message, *arrays = messages.photograph_out(prepare(orders.spec, rgb, *limits))
+        yield {"photograph": message, "last": number >= declared}, list(arrays)
+
+
+def _settle_signals() -> None:
+    """What ends the pool's process is the pool's to decide; what it inherited from there is undone."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    for number in (signal.SIGALRM, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _settle_limits(memory_bytes: int | None) -> None:
+    """No core file, which would hold a picture; not more memory than allowed on top of what is in use now.
+
+    Where the machine itself runs out of memory, this process goes first.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if memory_bytes is not None:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+        limit = pages * resource.getpagesize() + memory_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
+
+
+def _silence() -> None:
+    """The codecs write what they think of a file to standard error, and quote it."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+
+
+def _end_with_parent(descriptor: int) -> None:
+    """End as soon as the other end of the socket is closed, whatever the process is at."""
+    poller = select.poll()
+    poller.register(descriptor, 0)  # no event but the hang-up, which is always reported
+    poller.poll()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
