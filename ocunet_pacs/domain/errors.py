@@ -6,6 +6,7 @@
     ├── BundleError              a model bundle or checkpoint cannot be used
     │   ├── UnsafeCheckpoint     a checkpoint holds objects that a safe load refuses
     │   └── UntrainedBundle      the bundle's weights are untrained and the settings do not allow that
+    ├── DeviceHung               the device that runs the network does not answer: its process must start again
     ├── StoreError               a file could not be stored or read
     │   └── StoreFull            there is no room for another file
     ├── DatabaseError            the database cannot be used as it is
@@ -60,6 +61,10 @@ class UnsafeCheckpoint(BundleError):
 
 class UntrainedBundle(BundleError):
     """The bundle's weights are untrained and the settings do not allow that."""
+
+
+class DeviceHung(OcunetError):
+    """The device that runs the network does not answer: its process must start again."""
 
 
 class StoreError(OcunetError):

@@ -21,12 +21,18 @@ _UID_NAMESPACE = uuid.UUID("6f0c2d1e-5a37-5d0e-9b5c-2f5d0a1c7e44")
 
 @dataclass(frozen=True, slots=True)
 class BundleRef:
-    """Which weights, with which calibration, spoke. `digest` is the sha256 (hex) over the whole bundle."""
+    """Which weights, with which calibration, spoke. `digest` is the sha256 (hex) over the whole bundle.
+
+    `operating_point` names the thresholds among the bundle's that were applied: with the digest it decides which labels
+    are positive. `missing_labels` are OcuNet's labels about which these weights say nothing.
+    """
 
     name: str
     digest: str
     trained: bool
     temperature: float
+    operating_point: str = "default"
+    missing_labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""A model as a folder: `model.safetensors` (numbers, no code) and `manifest.json` (all that goes with them)."""
+"""A model as a folder: `model.safetensors` (numbers, no code) and `manifest.json` (all that goes with them).
+
+Two files more where the bundle is prepared for a fast CPU runtime: see `onnx_features`.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,23 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import safetensors
 import safetensors.torch
+import structlog
 import torch
 from pydantic import ValidationError
 
 from ocunet_pacs.domain.errors import BundleError
-from ocunet_pacs.imaging.preprocess import apply, to_tensor_array
+from ocunet_pacs.imaging.preprocess import PreprocessSpec, apply, to_tensor_array
 from ocunet_pacs.model.calibration_files import read_calibration, read_thresholds
 from ocunet_pacs.model.checkpoint import read_checkpoint
 from ocunet_pacs.model.manifest import MANIFEST, Manifest, Provenance, read_manifest, validation_problems
 from ocunet_pacs.model.network import empty_network
+from ocunet_pacs.model.onnx_features import FEATURES, RUNTIME, export_features
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from ocunet_pacs.domain.ports import RgbImage
@@ -34,19 +40,29 @@ if TYPE_CHECKING:
 WEIGHTS: Final = "model.safetensors"
 
 
-def write_bundle(out: Path, weights: Mapping[str, Tensor], manifest: Manifest, *, overwrite: bool = False) -> Manifest:
+def write_bundle(
+    out: Path, weights: Mapping[str, Tensor], manifest: Manifest, *, overwrite: bool = False, prepare: bool = True
+) -> Manifest:
     """Write the folder `out`, all of it or nothing, and return the manifest with its digests.
 
     `weights` is the state of `build_network(manifest.architecture, len(manifest.labels))`, in its names, on any device.
     BundleError when they do not fit, or when `out` holds something: only a bundle is ever replaced, and only with
-    `overwrite`.
+    `overwrite`. `prepare` makes the files of the fast CPU runtime too (2 s); where this machine cannot make them, the
+    log says so and the bundle is good without them.
     """
     _check_fit(weights, manifest, str(out))
     _check_room(out, overwrite=overwrite)
-    content = safetensors.torch.save({name: value.detach().cpu().contiguous() for name, value in weights.items()})
+    own = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    content = safetensors.torch.save(own)
     sealed = manifest.sealed(hashlib.sha256(content).hexdigest())
+    files = {WEIGHTS: content, MANIFEST: sealed.to_bytes()}
+    if prepare:
+        try:
+            files |= export_features(_network(own, manifest), manifest.preprocess.image_size, sealed.weights_sha256)
+        except BundleError as error:
+            structlog.get_logger().warning("runtime_not_prepared", bundle=manifest.name, reason=str(error))
     try:
-        _write_folder(out, {WEIGHTS: content, MANIFEST: sealed.to_bytes()})
+        _write_folder(out, files)
     except OSError as error:
         raise BundleError(f"{out}: cannot be written: {error.strerror}") from error
     return sealed
@@ -66,6 +82,34 @@ def load_network(folder: Path, manifest: Manifest) -> OcuNet:
     except safetensors.SafetensorError as error:
         raise BundleError(f"{path}: is not a safetensors file") from error
     _check_fit(weights, manifest, str(path))
+    return _network(weights, manifest)
+
+
+def prepare_bundle(folder: Path) -> Manifest:
+    """Make (again) the files of the fast CPU runtime in a bundle's folder, each replaced atomically. BundleError.
+
+    The bundle stays the bundle that it is: manifest and digest do not change.
+    """
+    manifest = read_manifest(folder)
+    network = load_network(folder, manifest)
+    files = export_features(network, manifest.preprocess.image_size, manifest.weights_sha256)
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".prepare.") as room:
+            for name, content in files.items():
+                _write_file(Path(room) / name, content)
+            for name in files:  # the record last: until then its sha256 refuses the new file
+                (Path(room) / name).replace(folder / name)
+    except OSError as error:
+        raise BundleError(f"{folder}: cannot be written: {error.strerror}") from error
+    return manifest
+
+
+def parity_picture(spec: PreprocessSpec) -> NDArray[np.float32]:
+    """A drawn picture that makes every layer answer, normalised: float32 (1, 3, side, side)."""
+    return to_tensor_array(spec, apply(spec, _disc(spec.image_size)).pixels)[None]
+
+
+def _network(weights: Mapping[str, Tensor], manifest: Manifest) -> OcuNet:
     network = empty_network(manifest.architecture, len(manifest.labels))
     network.load_state_dict(weights, assign=True)
     return network.eval().requires_grad_(requires_grad=False)
@@ -75,9 +119,8 @@ def verify_bundle(folder: Path) -> Manifest:
     """Check all that can be checked: digests, names and shapes, and one forward with finite outputs. BundleError."""
     manifest = read_manifest(folder)
     network = load_network(folder, manifest)
-    pixels = apply(manifest.preprocess, _disc(manifest.preprocess.image_size)).pixels
     with torch.inference_mode():
-        logits = network(torch.from_numpy(to_tensor_array(manifest.preprocess, pixels))[None])
+        logits = network(torch.from_numpy(parity_picture(manifest.preprocess)))
     if not bool(torch.isfinite(logits).all()):
         raise BundleError(f"{folder}: the network's outputs are not finite")
     return manifest
@@ -90,14 +133,17 @@ def import_checkpoint(
     now: datetime,
     calibration: Path | None = None,
     thresholds: Path | None = None,
+    operating_points: Mapping[str, Path] | None = None,
     name: str | None = None,
     untrained: bool = False,
     overwrite: bool = False,
+    prepare: bool = True,
 ) -> Manifest:
     """Make a bundle out of OcuNet's checkpoint and the files of its calibration, where there are any.
 
     `thresholds` goes before those in `calibration`; without either, every label gets the checkpoint's one threshold and
-    without `calibration` the temperature is 1. `untrained` marks the bundle so, whatever the checkpoint's record says.
+    without `calibration` the temperature is 1. `operating_points` names files of further thresholds.
+    `untrained` marks the bundle so, whatever the checkpoint's record says.
     `name` defaults to the checkpoint's file name. UnsafeCheckpoint, BundleError.
     """
     source = read_checkpoint(checkpoint)
@@ -117,6 +163,9 @@ def import_checkpoint(
             preprocess=source.preprocess,
             temperature=fitted.temperature if fitted else 1.0,
             thresholds=chosen,
+            operating_points={
+                point: read_thresholds(path, source.labels) for point, path in (operating_points or {}).items()
+            },
             calibrated=fitted is not None and (thresholds is not None or fitted.thresholds is not None),
             trained=source.trained and not untrained,
             provenance=Provenance(
@@ -131,7 +180,7 @@ def import_checkpoint(
         )
     except ValidationError as error:
         raise BundleError("\n".join(validation_problems(error))) from None
-    return write_bundle(out, source.weights, manifest, overwrite=overwrite)
+    return write_bundle(out, source.weights, manifest, overwrite=overwrite, prepare=prepare)
 
 
 def software_versions() -> dict[str, str]:
@@ -160,7 +209,7 @@ def _check_room(out: Path, *, overwrite: bool) -> None:
     found = {path.name for path in out.iterdir()}
     if found and not overwrite:
         raise BundleError(f"{out}: is not empty; name another folder, or ask to overwrite it")
-    if not found <= {WEIGHTS, MANIFEST}:
+    if not found <= {WEIGHTS, MANIFEST, FEATURES, RUNTIME}:
         raise BundleError(f"{out}: holds other things than a bundle and is not overwritten")
 
 
@@ -171,10 +220,7 @@ def _write_folder(out: Path, files: Mapping[str, bytes]) -> None:
         made, old = Path(room) / "new", Path(room) / "old"
         made.mkdir()
         for name, content in files.items():
-            with (made / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            _write_file(made / name, content)
         if out.exists():
             out.rename(old)
         try:
@@ -183,6 +229,13 @@ def _write_folder(out: Path, files: Mapping[str, bytes]) -> None:
             if old.exists():
                 old.rename(out)
             raise
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _disc(side: int) -> RgbImage:

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AwareDatetime,
@@ -28,7 +28,10 @@ from ocunet_pacs.domain.labels import BY_NAME
 from ocunet_pacs.imaging.preprocess import PreprocessSpec
 
 MANIFEST: Final = "manifest.json"
+DEFAULT_POINT: Final = "default"
+"""The name of the operating point that `Manifest.thresholds` are."""
 _DIGESTS: Final = {"weights_sha256", "bundle_sha256"}
+_ABSENT_WHEN_EMPTY: Final = ("operating_points", "quality")
 
 
 def _read_spec(value: object) -> PreprocessSpec:
@@ -41,6 +44,7 @@ def _read_spec(value: object) -> PreprocessSpec:
 
 Spec = Annotated[PreprocessSpec, PlainValidator(_read_spec), PlainSerializer(PreprocessSpec.to_dict)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+PointName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._+-]{0,63}$")]
 """At most 64 plain characters: the name goes into DICOM elements of value representation LO (PS3.5 section 6.2)."""
 
@@ -71,7 +75,8 @@ class Manifest(_Strict):
     """Everything but the numbers. `labels` are in the order of the network's outputs.
 
     `calibrated`: temperature and thresholds were fitted to this model. `trained`: the weights come out of a training
-    run. The two digests are empty until the bundle is written (`sealed`).
+    run. `operating_points` are thresholds under other names ("screening"), of which a site may choose one; `quality`
+    are the limits of a gradable photograph. The two digests are empty until the bundle is written (`sealed`).
     """
 
     format_version: Literal[1] = 1
@@ -82,6 +87,8 @@ class Manifest(_Strict):
     preprocess: Spec
     temperature: float
     thresholds: dict[str, float]
+    operating_points: dict[PointName, dict[str, float]] = {}
+    quality: dict[str, Any] = {}
     calibrated: bool
     trained: bool
     provenance: Provenance = Provenance()
@@ -94,15 +101,40 @@ class Manifest(_Strict):
             *label_problems(self.labels),
             *temperature_problems(self.temperature),
             *threshold_problems(self.thresholds, self.labels),
+            *self._point_problems(),
         ]
         if problems:
             raise ValueError("; ".join(problems))
         return self
 
+    def _point_problems(self) -> list[str]:
+        problems = [
+            f"operating_points.{point}.{problem}"
+            for point, thresholds in self.operating_points.items()
+            for problem in threshold_problems(thresholds, self.labels)
+        ]
+        if DEFAULT_POINT in self.operating_points:
+            problems.append(f"operating_points.{DEFAULT_POINT}: this name is for `thresholds`")
+        return problems
+
+    def thresholds_at(self, operating_point: str) -> Mapping[str, float]:
+        """Each label's threshold at a named operating point; "default" are `thresholds`. BundleError."""
+        points = {DEFAULT_POINT: self.thresholds, **self.operating_points}
+        if operating_point not in points:
+            raise BundleError(
+                f"bundle {self.name!r} has no operating point {operating_point!r} (it has: {', '.join(points)})"
+            )
+        return points[operating_point]
+
+    @property
+    def missing_labels(self) -> tuple[str, ...]:
+        """OcuNet's labels that this bundle does not know: it says nothing about them, which is not a negative."""
+        return tuple(label for label in BY_NAME if label not in self.labels)
+
     @property
     def digest(self) -> str:
         """sha256 (hex) that identifies the bundle: everything in this manifest, and through it the weights."""
-        content = self.model_dump(mode="json", exclude=_DIGESTS)
+        content = {key: value for key, value in self._content().items() if key not in _DIGESTS}
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256((canonical + self.weights_sha256).encode("ascii")).hexdigest()
 
@@ -121,7 +153,12 @@ class Manifest(_Strict):
 
     def to_bytes(self) -> bytes:
         """The file: ASCII JSON, two spaces, fields in the order of this class, a line end."""
-        return json.dumps(self.model_dump(mode="json"), indent=2, allow_nan=False).encode("ascii") + b"\n"
+        return json.dumps(self._content(), indent=2, allow_nan=False).encode("ascii") + b"\n"
+
+    def _content(self) -> dict[str, Any]:
+        """Plain JSON. Fields that older bundles lack are left out while they are empty, so that those stay valid."""
+        content = self.model_dump(mode="json")
+        return {key: value for key, value in content.items() if value or key not in _ABSENT_WHEN_EMPTY}
 
 
 def read_manifest(folder: Path) -> Manifest:

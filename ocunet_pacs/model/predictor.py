@@ -2,88 +2,221 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from collections import deque
+from copy import deepcopy
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
+import structlog
 import torch
 
 from ocunet_pacs.domain.errors import BundleError
 from ocunet_pacs.domain.result import BundleRef, Classification
 from ocunet_pacs.imaging.preprocess import to_tensor_array
-from ocunet_pacs.model.bundle import load_network
-from ocunet_pacs.model.calibration import score
-from ocunet_pacs.model.explain import logits_and_maps
-from ocunet_pacs.model.manifest import read_manifest
+from ocunet_pacs.model.bundle import load_network, parity_picture
+from ocunet_pacs.model.calibration import probabilities, score
+from ocunet_pacs.model.explain import ExplainedHead
+from ocunet_pacs.model.manifest import DEFAULT_POINT, read_manifest
+from ocunet_pacs.model.onnx_features import read_features
+from ocunet_pacs.model.runtime import TorchFeatures, choose_precision, in_halves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from ocunet_pacs.domain.result import Photograph
     from ocunet_pacs.model.manifest import Manifest
     from ocunet_pacs.model.network import OcuNet
+    from ocunet_pacs.model.runtime import Features
+
+PARITY: Final = 1e-4
+"""How far a probability from the prepared runtime may be from torch's."""
+_CPU_BATCH: Final = 1  # ONNX Runtime does as many pictures a second one by one as in batches, in less memory
+_GPU_BATCH: Final = 64
 
 
 class Predictor:
-    """A bundle ready to classify, in float32 on one device. Not to be shared between threads."""
+    """A bundle ready to classify on one device. Not to be shared between threads: see `batching`.
 
-    def __init__(self, manifest: Manifest, network: OcuNet, device: torch.device, batch_size: int) -> None:
+    `exact` is what runs again, in float32, a batch whose numbers left the range of a half precision.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        features: Features,
+        head: ExplainedHead,
+        *,
+        on_gpu: bool = False,
+        batch_size: int = _CPU_BATCH,
+        operating_point: str = DEFAULT_POINT,
+        exact: Features | None = None,
+    ) -> None:
         self.manifest = manifest
-        self._device = device
-        self._batch_size = batch_size
-        # Channels-last convolutions take 0.7 of the time and differ by some 1e-6 in the probabilities.
-        self._network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.batch_size = batch_size
+        self.on_gpu = on_gpu
+        self._thresholds = manifest.thresholds_at(operating_point)
+        self._operating_point = operating_point
+        self._features = features
+        self._exact = exact
+        self._head = head
 
     @classmethod
     def load(
-        cls, bundle_dir: Path, device: str = "auto", *, allow_untrained: bool = False, batch_size: int = 4
+        cls,
+        bundle_dir: Path,
+        device: str = "auto",
+        *,
+        allow_untrained: bool = False,
+        batch_size: int | None = None,
+        operating_point: str = DEFAULT_POINT,
     ) -> Self:
         """The bundle in `bundle_dir`, digests checked. `device`: "auto" (a GPU where there is one), "cpu" or "cuda:N".
 
-        UntrainedBundle unless the bundle is trained or `allow_untrained`; BundleError when the bundle or the device
-        cannot be used.
+        `batch_size` None is what suits the device. On a CPU the bundle's prepared runtime is used, on a GPU a half
+        precision, each only where it gives float32's probabilities on drawn pictures (within `PARITY` and
+        `HALF_TOLERANCE`). UntrainedBundle unless the bundle is trained or `allow_untrained`; BundleError when the
+        bundle, the operating point or the device cannot be used.
         """
-        if batch_size < 1:
+        if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         manifest = read_manifest(bundle_dir)
         manifest.require_trained(allow_untrained=allow_untrained)
-        return cls(manifest, load_network(bundle_dir, manifest), _find_device(device), batch_size)
+        manifest.thresholds_at(operating_point)
+        where = _find_device(device)
+        network = load_network(bundle_dir, manifest)
+        on_gpu = where.type == "cuda"
+        exact = None
+        if on_gpu:
+            features, exact, head = _on_gpu(manifest, network, where)
+        else:
+            features, head = _on_cpu(manifest, network, bundle_dir)
+        return cls(
+            manifest,
+            features,
+            head,
+            on_gpu=on_gpu,
+            batch_size=batch_size or (_GPU_BATCH if on_gpu else _CPU_BATCH),
+            operating_point=operating_point,
+            exact=exact,
+        )
 
     @property
     def bundle(self) -> BundleRef:
-        """Which weights these are."""
+        """Which weights these are, and at which operating point."""
         made = self.manifest
-        return BundleRef(made.name, made.digest, made.trained, made.temperature)
+        return BundleRef(
+            made.name, made.digest, made.trained, made.temperature, self._operating_point, made.missing_labels
+        )
+
+    @property
+    def runtime(self) -> str:
+        """What computes, in words: "onnxruntime float32", "torch bfloat16"."""
+        return self._features.name
 
     def classify(self, photographs: Sequence[Photograph]) -> list[Classification]:
-        """One classification for each photograph, prepared with the manifest's spec, in order."""
-        size = self._batch_size
-        chunks = (photographs[start : start + size] for start in range(0, len(photographs), size))
-        return [classification for chunk in chunks for classification in self._classify_batch(chunk)]
+        """One classification for each photograph, prepared with the manifest's spec, in order.
+
+        While a GPU computes one batch the next one is made ready and sent.
+        """
+        seen: list[Classification] = []
+        under_way: deque[tuple[Sequence[Photograph], tuple[Tensor, Tensor]]] = deque()
+        for start in range(0, len(photographs), self.batch_size):
+            chunk = photographs[start : start + self.batch_size]
+            try:
+                under_way.append((chunk, self._forward(self._features, self._batch(chunk))))
+            except torch.OutOfMemoryError:
+                while under_way:  # give their memory back first
+                    seen += self._finish(*under_way.popleft())
+                seen += in_halves(self._at_once, chunk)
+            if len(under_way) > int(self.on_gpu):
+                seen += self._finish(*under_way.popleft())
+        while under_way:
+            seen += self._finish(*under_way.popleft())
+        return seen
 
     def warm_up(self) -> None:
-        """Classify a black picture of every batch size in use, so that the first real one does not pay for set-up."""
-        side = self.manifest.preprocess.image_size
-        for count in sorted({1, self._batch_size}):
-            self._forward(np.zeros((count, 3, side, side), np.float32))
+        """Classify a black picture of every batch size in use, so that the first real one does not pay for set-up.
 
-    def _classify_batch(self, photographs: Sequence[Photograph]) -> list[Classification]:
+        The largest goes first: the memory that it takes serves all the others.
+        """
+        side = self.manifest.preprocess.image_size
+        for count in sorted({1, self.batch_size}, reverse=True):
+            in_halves(self._warm, [np.zeros((3, side, side), np.float32)] * count)
+
+    def _warm(self, pictures: Sequence[NDArray[np.float32]]) -> list[None]:
+        self._forward(self._features, np.stack(pictures))[0].cpu()
+        return []
+
+    def _at_once(self, photographs: Sequence[Photograph]) -> list[Classification]:
+        return self._finish(photographs, self._forward(self._features, self._batch(photographs)))
+
+    def _batch(self, photographs: Sequence[Photograph]) -> NDArray[np.float32]:
+        return np.stack([to_tensor_array(self.manifest.preprocess, photograph.pixels) for photograph in photographs])
+
+    def _forward(self, features: Features, batch: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
+        return self._head(features(batch))
+
+    def _finish(self, photographs: Sequence[Photograph], said: tuple[Tensor, Tensor]) -> list[Classification]:
+        logits = said[0].cpu().numpy()
+        if self._exact is not None and not np.isfinite(logits).all():
+            said = self._forward(self._exact, self._batch(photographs))
+            logits = said[0].cpu().numpy()
         made = self.manifest
-        batch = np.stack([to_tensor_array(made.preprocess, photograph.pixels) for photograph in photographs])
-        logits, maps = self._forward(batch)
         return [
-            Classification(score(row, made.labels, made.temperature, made.thresholds), own_maps)
-            for row, own_maps in zip(logits, maps, strict=True)
+            Classification(score(row, made.labels, made.temperature, self._thresholds), maps)
+            for row, maps in zip(logits, said[1].cpu().numpy(), strict=True)
         ]
 
-    def _forward(self, batch: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        images = torch.from_numpy(batch).to(device=self._device, memory_format=torch.channels_last)
-        # Without this cuDNN rounds the convolutions' inputs to TF32, 1e-3 away from the CPU's logits.
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            logits, maps = logits_and_maps(self._network, images)
-        return logits.cpu().numpy(), maps.cpu().numpy()
+
+def _on_cpu(manifest: Manifest, network: OcuNet, folder: Path) -> tuple[Features, ExplainedHead]:
+    head = ExplainedHead(network.head)
+    plain = TorchFeatures(network, torch.device("cpu"))
+    try:
+        fast = read_features(folder, manifest.weights_sha256)
+        _check_parity(manifest, head, plain, fast)
+    except BundleError as error:
+        structlog.get_logger().warning(
+            "runtime_slow", reason=str(error), remedy="run `ocunet-pacs model prepare` on the bundle's folder"
+        )
+        return plain, head
+    return fast, head
+
+
+def _check_parity(manifest: Manifest, head: ExplainedHead, plain: Features, fast: Features) -> None:
+    picture = parity_picture(manifest.preprocess)
+    exact, other = (
+        probabilities(head.logits(features(picture)).numpy(), manifest.temperature) for features in (plain, fast)
+    )
+    # Written so that a NaN refuses.
+    if not np.abs(exact - other).max() <= PARITY:
+        raise BundleError(f"{fast.name} gives other probabilities than torch")
+
+
+def _on_gpu(
+    manifest: Manifest, network: OcuNet, device: torch.device
+) -> tuple[Features, Features | None, ExplainedHead]:
+    """What to run, what to fall back on where that is no float32, and the head on the device."""
+    halves: dict[torch.dtype, Features] = {}
+    picture = parity_picture(manifest.preprocess)
+    pictures = np.concatenate([picture, picture[:, :, ::-1], 0.5 * picture])
+    head = ExplainedHead(network.head.to(device))
+    spare = deepcopy(network)
+    exact = TorchFeatures(network, device)
+
+    def logits_in(dtype: torch.dtype) -> NDArray[np.float32]:
+        if dtype == torch.float32:
+            return head.logits(exact(pictures)).cpu().numpy()
+        halves[dtype] = TorchFeatures(deepcopy(spare), device, dtype)
+        return head.logits(halves[dtype](pictures)).cpu().numpy()
+
+    chosen = choose_precision(logits_in, manifest.temperature)
+    if chosen == torch.float32:
+        return exact, None, head
+    return halves[chosen], exact, head
 
 
 def _find_device(name: str) -> torch.device:

@@ -46,7 +46,7 @@ _EYES: Final = 6
 _SPREAD: Final = 0.7
 
 
-def write_untrained_bundle(out: Path, now: datetime, *, overwrite: bool = False) -> Manifest:
+def write_untrained_bundle(out: Path, now: datetime, *, overwrite: bool = False, prepare: bool = True) -> Manifest:
     """Write the bundle "untrained-demo" to `out`, as `bundle.write_bundle` does; its manifest.
 
     The weights are the same on every call (another kind of processor may round otherwise); `now` goes into the manifest
@@ -71,7 +71,7 @@ def write_untrained_bundle(out: Path, now: datetime, *, overwrite: bool = False)
             notes={"seed": str(_SEED)},
         ),
     )
-    return write_bundle(out, _weights(manifest), manifest, overwrite=overwrite)
+    return write_bundle(out, _weights(manifest), manifest, overwrite=overwrite, prepare=prepare)
 
 
 def _weights(manifest: Manifest) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ import pytest
 from ocunet_pacs.domain.errors import UntrainedBundle
 from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.imaging.drawn import draw_fundus
+from ocunet_pacs.imaging.prepare import prepare
 from ocunet_pacs.model.bundle import verify_bundle
 from ocunet_pacs.model.manifest import read_manifest
 from ocunet_pacs.model.predictor import Predictor
@@ -48,7 +49,7 @@ def test_drawn_eyes_differ_and_show_a_few_positives(demo: Path) -> None:
         for seed in range(100, 104)
         for side in (Laterality.RIGHT, Laterality.LEFT)
     ]
-    seen = predictor.classify(eyes)
+    seen = predictor.classify([prepare(predictor.manifest.preprocess, eye) for eye in eyes])
     logits = np.array([[score.logit for score in eye.scores] for eye in seen])
     assert (logits.std(axis=0) > 0.05).all(), "an output ignores its input"
     positives = [sum(score.positive for score in eye.scores) for eye in seen]

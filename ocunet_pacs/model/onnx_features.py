@@ -1,0 +1,145 @@
+"""The backbone for ONNX Runtime: exported once from a bundle's weights, kept beside them, checked before it is used.
+
+A bundle's folder then holds two files more: `features.onnx` and `runtime.json`, which names the weights that it was
+made of and both files' sha256. They are derived from the weights and stand outside the manifest: preparing a bundle
+again, with another exporter, does not make it another bundle, and reports do not change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import io
+import warnings
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final, Literal, cast
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor, nn
+
+from ocunet_pacs.domain.errors import BundleError
+from ocunet_pacs.model.runtime import cpu_count
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
+    from numpy.typing import NDArray
+
+    from ocunet_pacs.model.network import OcuNet
+
+FEATURES: Final = "features.onnx"
+RUNTIME: Final = "runtime.json"
+_OPSET: Final = 17
+_INPUT, _OUTPUT = "pixels", "features"
+
+
+class RuntimeRecord(BaseModel):
+    """`runtime.json`. `software` maps the packages that wrote the file to their versions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format_version: Literal[1] = 1
+    weights_sha256: str
+    features_sha256: str
+    opset: int
+    exporter: str
+    software: dict[str, str]
+
+
+class OnnxFeatures:
+    """A `runtime.Features` on ONNX Runtime's CPU provider, float32."""
+
+    name: Final = "onnxruntime float32"
+
+    def __init__(self, model: bytes, threads: int | None = None) -> None:
+        ort = _onnxruntime()
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or cpu_count()
+        options.inter_op_num_threads = 1
+        # The arena keeps its memory from run to run. Memory patterns would keep one more plan, and more memory, for
+        # every size of batch that ever occurred.
+        options.enable_cpu_mem_arena = True
+        options.enable_mem_pattern = False
+        # Threads that spin while they wait for the next run take the cores from the head and from the decoders.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, batch: NDArray[np.float32]) -> Tensor:
+        """See `runtime.Features`."""
+        (features,) = self._session.run([_OUTPUT], {_INPUT: np.ascontiguousarray(batch)})
+        return torch.from_numpy(features)
+
+
+def export_features(network: OcuNet, image_size: int, weights_sha256: str) -> dict[str, bytes]:
+    """The two files, by name, for a network in eval mode on the CPU. BundleError where this machine cannot make them.
+
+    torch's older exporter is asked: it takes 2 s where the newer one takes 13, and folds the batch norms.
+    """
+    room = io.BytesIO()
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            # It says that it is the older one.
+            warnings.simplefilter("ignore", category=DeprecationWarning)
+            torch.onnx.export(
+                _Backbone(network).eval(),
+                (torch.zeros(2, 3, image_size, image_size),),
+                cast("str", room),
+                dynamo=False,
+                opset_version=_OPSET,
+                input_names=[_INPUT],
+                output_names=[_OUTPUT],
+                dynamic_axes={_INPUT: {0: "batch"}, _OUTPUT: {0: "batch"}},
+            )
+    except (ImportError, torch.onnx.errors.OnnxExporterError, TypeError) as error:
+        raise BundleError("the backbone cannot be exported: this torch and onnx do not work together") from error
+    content = room.getvalue()
+    record = RuntimeRecord(
+        weights_sha256=weights_sha256,
+        features_sha256=hashlib.sha256(content).hexdigest(),
+        opset=_OPSET,
+        exporter="torch.onnx (TorchScript)",
+        software={package: version(package) for package in ("torch", "onnx", "timm")},
+    )
+    return {FEATURES: content, RUNTIME: record.model_dump_json(indent=2).encode() + b"\n"}
+
+
+def read_features(folder: Path, weights_sha256: str) -> OnnxFeatures:
+    """The prepared runtime of the bundle in `folder`. BundleError says in a sentence why there is none to use."""
+    try:
+        record = RuntimeRecord.model_validate_json((folder / RUNTIME).read_bytes())
+        content = (folder / FEATURES).read_bytes()
+    except FileNotFoundError:
+        raise BundleError("the bundle was never prepared for ONNX Runtime") from None
+    except OSError as error:
+        raise BundleError(f"the prepared runtime cannot be read: {error.strerror}") from None
+    except ValidationError:
+        raise BundleError(f"{RUNTIME} is damaged") from None
+    if record.weights_sha256 != weights_sha256:
+        raise BundleError(f"{FEATURES} was made of other weights")
+    if hashlib.sha256(content).hexdigest() != record.features_sha256:
+        raise BundleError(f"{FEATURES} is damaged: its sha256 is not the one in {RUNTIME}")
+    try:
+        return OnnxFeatures(content)
+    except ImportError as error:
+        raise BundleError("onnxruntime cannot be imported") from error
+    except Exception as error:  # its errors have no root of their own but Exception
+        raise BundleError(f"onnxruntime refuses {FEATURES}") from error
+
+
+class _Backbone(nn.Module):
+    """The part of the network that is exported."""
+
+    def __init__(self, network: OcuNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network.forward_features(images)
+
+
+def _onnxruntime() -> ModuleType:
+    return importlib.import_module("onnxruntime")  # only where a CPU does the work
