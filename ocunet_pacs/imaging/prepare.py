@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -11,6 +12,7 @@ from ocunet_pacs.domain.result import Box, Photograph
 from ocunet_pacs.imaging.decode import frames
 from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.imaging.preprocess import apply
+from ocunet_pacs.imaging.quality import judge, measure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,19 +21,27 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.ports import RgbImage
     from ocunet_pacs.domain.study import ImageHeader
     from ocunet_pacs.imaging.preprocess import PreprocessSpec
+    from ocunet_pacs.imaging.quality import QualityLimits
 
 SHOWN_SIDE = 1024
 """Longest side of what a reader is shown of a photograph, in pixels; smaller photographs stay as they are."""
 
 
-def prepare(spec: PreprocessSpec, rgb: RgbImage) -> Photograph:
-    """The photograph, uint8 (height, width, 3), as the network and the reader will see it."""
+def prepare(spec: PreprocessSpec, rgb: RgbImage, limits: QualityLimits | None = None) -> Photograph:
+    """The photograph, uint8 (height, width, 3), as the network and the reader will see it.
+
+    With `limits` its quality is measured and judged; without, nothing is said about it.
+    """
     ready = apply(spec, rgb)
     height, width = rgb.shape[:2]
     shown = _scaled_down(rgb)
-    return Photograph(
-        ready.pixels, shown, _scaled(ready.crop, shown.shape[1] / width, shown.shape[0] / height), width, height
-    )
+    crop = _scaled(ready.crop, shown.shape[1] / width, shown.shape[0] / height)
+    photograph = Photograph(ready.pixels, shown, crop, width, height)
+    if limits is None:
+        return photograph
+    # What is shown is large enough to be measured, and a quarter of the work of a camera's own size.
+    quality = measure(shown)
+    return replace(photograph, reasons=judge(quality, limits), quality=quality.items())
 
 
 def _scaled_down(rgb: RgbImage) -> RgbImage:
@@ -56,10 +66,11 @@ def _scaled(box: Box, x: float, y: float) -> Box:
 
 
 class PreparedFiles:
-    """The port on DICOM files, in this process."""
+    """The port on DICOM files, in this process; `limits` as for `prepare`."""
 
-    def __init__(self, spec: PreprocessSpec) -> None:
+    def __init__(self, spec: PreprocessSpec, limits: QualityLimits | None = None) -> None:
         self._spec = spec
+        self._limits = limits
 
     def header(self, path: Path) -> ImageHeader:
         """See `ocunet_pacs.imaging.header.read_header`."""
@@ -68,4 +79,4 @@ class PreparedFiles:
     def photographs(self, path: Path) -> Iterator[Photograph]:
         """See `ocunet_pacs.imaging.decode.frames`."""
         for rgb in frames(path):
-            yield prepare(self._spec, rgb)
+            yield prepare(self._spec, rgb, self._limits)
