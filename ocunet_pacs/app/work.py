@@ -1,8 +1,11 @@
-"""`work`: the analysing role. One resident model; claims analyses one after the other."""
+"""`work`: the analysing role. One resident model, fed by several studies at once and a pool of decoders."""
 
 from __future__ import annotations
 
+import os
 import random
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -10,31 +13,28 @@ import structlog
 from ocunet_pacs import __version__, systemd
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
-from ocunet_pacs.app.process import Watchdog, stop_on_signals, utc_now
+from ocunet_pacs.app.parts import load_predictor, quality_limits, report_settings
+from ocunet_pacs.app.process import Watchdog, announce_ready, role_name, stop_on_signals, utc_now
 from ocunet_pacs.domain.job import JobKind
-from ocunet_pacs.imaging.prepare import PreparedFiles
+from ocunet_pacs.imaging.pool import PreparingPool
 from ocunet_pacs.intake.eligibility import eligibility
 from ocunet_pacs.jobs.reaper import owner_name
 from ocunet_pacs.jobs.sql import SqlJobs
-from ocunet_pacs.model.predictor import Predictor
+from ocunet_pacs.model.batching import BatchingClassifier
+from ocunet_pacs.model.runtime import settle_allocator
 from ocunet_pacs.pipeline.loop import Loop
 from ocunet_pacs.pipeline.steps import AnalysisTools, analyse
-from ocunet_pacs.report.report_settings import ReportSettings
 from ocunet_pacs.report.reporter import Reports
 from ocunet_pacs.store.files import Files
 
 if TYPE_CHECKING:
+    from ocunet_pacs.app.process import StopFlag
+    from ocunet_pacs.domain.ports import Classifier, PhotographReader
     from ocunet_pacs.settings import Settings
 
-
-def report_settings(settings: Settings) -> ReportSettings:
-    """The part of the settings that changes what a report says."""
-    return ReportSettings(
-        content_qualification=settings.report.content_qualification,
-        include_below_threshold=settings.report.include_below_threshold,
-        heatmap_labels=settings.report.heatmap_labels,
-        device_name=settings.dicom.ae_title,
-    )
+_MOST_DECODERS = 16
+EXIT_HUNG = 3
+"""Exit status of a worker whose device hangs: whoever started it starts it again."""
 
 
 def work(settings: Settings) -> int:
@@ -42,51 +42,93 @@ def work(settings: Settings) -> int:
     stop = stop_on_signals()
     log = structlog.get_logger()
     engine = open_database(settings)
-    predictor = Predictor.load(
-        settings.model.bundle,
-        device=settings.model.device,
-        allow_untrained=settings.model.allow_untrained,
-        batch_size=settings.model.batch_size,
-    )
-    predictor.warm_up()
-    bundle = predictor.bundle
-    if not bundle.trained:
-        log.warning("bundle_UNTRAINED", bundle=bundle.name, meaning="results are noise, and every one of them says so")
-    log.info("bundle_loaded", bundle=bundle.name, digest=bundle.digest, trained=bundle.trained)
-    jobs, files = SqlJobs(engine), Files(settings.store.path)
-    tools = AnalysisTools(
-        ledger=jobs,
-        files=files,
-        result_key=files.result_key,
-        reader=PreparedFiles(predictor.manifest.preprocess),
-        eligibility=eligibility,
-        classifier=predictor,
-        reporter=Reports(report_settings(settings), clock=utc_now, software_version=__version__),
-        destinations=tuple(destination.name for destination in settings.destinations),
-        delivery_attempts=settings.jobs.delivery_attempts,
-        batch_size=settings.model.batch_size,
-        clock=utc_now,
-    )
-    housekeeping = Housekeeping()
-    housekeeping.reap(jobs)
-    housekeeping.start()
-    loop = Loop(
-        jobs,
-        [JobKind.ANALYSE],
-        lambda job, alive: analyse(job, tools, alive),
-        owner=owner_name("work"),
-        stop=stop,
-        clock=utc_now,
-        random=random.random,
-        lease=settings.jobs.lease,
-        poll=settings.jobs.poll_interval,
-        beat=Watchdog().beat,
-    )
-    systemd.notify("READY=1", "X_ROLE_READY=work")
-    log.info("working")
-    loop.run()
-    systemd.notify("STOPPING=1")
-    housekeeping.stop()
+    settle_allocator()
+    predictor = load_predictor(settings)
+    model = settings.model
+    with (
+        PreparingPool(
+            predictor.manifest.preprocess,
+            workers=_decoders(settings),
+            timeout=model.decode_timeout,
+            memory_bytes=model.decode_memory,
+            limits=quality_limits(predictor),
+        ) as pool,
+        BatchingClassifier(
+            predictor, max_batch=predictor.batch_size, max_wait=model.batch_wait, hung_after=model.hung_after
+        ) as classifier,
+    ):
+        predictor.warm_up()
+        bundle = predictor.bundle
+        if not bundle.trained:
+            log.warning("bundle_UNTRAINED", bundle=bundle.name, meaning="results are noise, and every one says so")
+        log.info(
+            "bundle_loaded", bundle=bundle.name, digest=bundle.digest, trained=bundle.trained, runtime=predictor.runtime
+        )
+        jobs = SqlJobs(engine)
+        housekeeping = Housekeeping()
+        housekeeping.reap(jobs)
+        housekeeping.start()
+        tools = _tools(settings, jobs, pool, classifier)
+        threads = _start(settings, jobs, tools, stop, 8 if predictor.on_gpu else 2)
+        announce_ready("work")
+        log.info("working", studies_at_once=len(threads))
+        while any(thread.is_alive() for thread in threads):
+            if classifier.is_hung:
+                log.error("device_hung", after=model.hung_after.total_seconds())
+                os._exit(EXIT_HUNG)  # a thread that hangs in a driver ends in no other way; the reaper sees to its jobs
+            time.sleep(0.1)
+        systemd.notify("STOPPING=1")
+        housekeeping.stop()
     engine.dispose()
     log.info("stopped")
     return 0
+
+
+def _decoders(settings: Settings) -> int:
+    if settings.model.decoders != "auto":
+        return settings.model.decoders
+    return min(len(os.sched_getaffinity(0)), _MOST_DECODERS)
+
+
+def _tools(settings: Settings, jobs: SqlJobs, reader: PhotographReader, classifier: Classifier) -> AnalysisTools:
+    files = Files(settings.store.path)
+    return AnalysisTools(
+        ledger=jobs,
+        files=files,
+        result_key=files.result_key,
+        reader=reader,
+        eligibility=eligibility,
+        classifier=classifier,
+        reporter=Reports(report_settings(settings), clock=utc_now, software_version=__version__),
+        destinations=tuple(destination.name for destination in settings.destinations),
+        delivery_attempts=settings.jobs.delivery_attempts,
+        batch_size=4,
+        clock=utc_now,
+    )
+
+
+def _start(
+    settings: Settings, jobs: SqlJobs, tools: AnalysisTools, stop: StopFlag, auto: int
+) -> list[threading.Thread]:
+    """One thread a study; the photographs of all of them meet in the classifier's batches."""
+    at_once = auto if settings.model.studies_at_once == "auto" else settings.model.studies_at_once
+    watchdog = Watchdog()
+
+    def run(number: int) -> None:
+        Loop(
+            jobs,
+            [JobKind.ANALYSE],
+            lambda job, alive: analyse(job, tools, alive),
+            owner=owner_name(f"{role_name('work')}-{number}"),
+            stop=stop,
+            clock=utc_now,
+            random=random.random,
+            lease=settings.jobs.lease,
+            poll=settings.jobs.poll_interval,
+            beat=watchdog.beat,
+        ).run()
+
+    threads = [threading.Thread(target=run, args=(n,), name=f"study-{n}", daemon=True) for n in range(at_once)]
+    for thread in threads:
+        thread.start()
+    return threads

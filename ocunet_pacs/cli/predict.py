@@ -40,16 +40,11 @@ def predict(
         raise ConfigError([*error.problems, *hint]) from None
     logs.configure("error")
     from ocunet_pacs.app import predict as app
-    from ocunet_pacs.app.work import report_settings
-    from ocunet_pacs.model.predictor import Predictor
+    from ocunet_pacs.app.parts import load_predictor, report_settings
 
     inputs = app.find_inputs(paths)
-    predictor = Predictor.load(
-        bundle or loaded.model.bundle,
-        device=loaded.model.device,
-        allow_untrained=True,
-        batch_size=loaded.model.batch_size,
-    )
+    chosen = loaded.model.model_copy(update={"allow_untrained": True, **({"bundle": bundle} if bundle else {})})
+    predictor = load_predictor(loaded.model_copy(update={"model": chosen}))
     if not predictor.bundle.trained:
         typer.echo(f"bundle {predictor.bundle.name} is UNTRAINED: what follows is noise, not a reading", err=True)
     console = Console(stderr=True)
@@ -58,7 +53,6 @@ def predict(
         predictions = app.predict(
             inputs,
             predictor=predictor,
-            batch_size=loaded.model.batch_size,
             report_settings=report_settings(loaded),
             out=out,
             progress=lambda _path: bar.advance(task),

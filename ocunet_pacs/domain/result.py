@@ -34,6 +34,11 @@ class BundleRef:
     operating_point: str = "default"
     missing_labels: tuple[str, ...] = ()
 
+    @property
+    def identity(self) -> str:
+        """What decides this bundle's results: its digest, and the operating point where that is not the default."""
+        return self.digest if self.operating_point == "default" else f"{self.digest} {self.operating_point}"
+
 
 @dataclass(frozen=True, slots=True)
 class LabelScore:

@@ -110,7 +110,7 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
         alive=alive,
     )
     key = work_key(
-        (s.sop_instance_uid for s in sources), tools.classifier.bundle.digest, tools.reporter.settings_digest
+        (s.sop_instance_uid for s in sources), tools.classifier.bundle.identity, tools.reporter.settings_digest
     )
     while True:
         alive()
@@ -148,6 +148,7 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
         assessed=sum(image.assessed for image in images),
         heatmaps=len(heatmaps),
         bundle=result.bundle.digest[:12],
+        operating_point=result.bundle.operating_point,
         trained=result.bundle.trained,
     )
     return None

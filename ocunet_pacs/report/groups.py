@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.result import ImageResult, LabelScore, Output, StudyResult
     from ocunet_pacs.report.report_settings import ReportSettings
 
-_QUALITY = frozenset(
-    {ReasonCode.TOO_SMALL, ReasonCode.UNREADABLE_PIXELS, ReasonCode.NO_PIXELS, ReasonCode.UNGRADABLE}
-)
+_QUALITY = frozenset({ReasonCode.TOO_SMALL, ReasonCode.UNREADABLE_PIXELS, ReasonCode.NO_PIXELS, ReasonCode.UNGRADABLE})
 """Reasons that speak of the picture's quality. The others say that the picture is none for this model."""
 
 
@@ -142,6 +140,8 @@ def _algorithm(context: GroupContext, score: LabelScore | None) -> list[ContentI
     bundle = context.result.bundle
     name = bundle.name if bundle.trained else f"{bundle.name} (UNTRAINED)"
     parameters = [f"temperature={bundle.temperature:g}", f"bundle sha256={bundle.digest}"]
+    if bundle.operating_point != "default":
+        parameters.append(f"operating point={bundle.operating_point}")
     if score is not None:
         parameters.insert(0, f"threshold={score.threshold:g}")
     return [

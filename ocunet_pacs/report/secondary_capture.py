@@ -44,7 +44,7 @@ _COLOURS = (
 def heatmap_uid(image: ImageResult, bundle: BundleRef, settings: ReportSettings) -> str:
     """SOP Instance UID of the image's heatmap."""
     where = (image.sop_instance_uid, str(image.frame or 0))
-    return derive_uid("heatmap", *where, bundle.digest, settings.digest)
+    return derive_uid("heatmap", *where, bundle.identity, settings.digest)
 
 
 def build_heatmap(
@@ -68,7 +68,7 @@ def build_heatmap(
     ds = header.inherit([origin], study)
     ds.SOPClassUID = SECONDARY_CAPTURE
     ds.SOPInstanceUID = heatmap_uid(image, bundle, settings)
-    ds.SeriesInstanceUID = derive_uid("heatmap series", study, bundle.digest, settings.digest)
+    ds.SeriesInstanceUID = derive_uid("heatmap series", study, bundle.identity, settings.digest)
     _describe(ds, image, labels, bundle, settings)
     _derive(ds, image, origin)
     _locate(ds, image, origin)
@@ -106,7 +106,7 @@ def _picture(
         notes=(
             "Research use - not a diagnosis. Not verified.",
             _COLOURS,
-            f"Model {bundle.name} \u00b7 bundle {bundle.digest[:12]}",
+            f"Model {bundle.name} \u00b7 bundle {bundle.digest[:12]} \u00b7 operating point {bundle.operating_point}",
         ),
         warning="" if bundle.trained else "UNTRAINED MODEL: probabilities and colours are meaningless",
     )

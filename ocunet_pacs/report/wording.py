@@ -48,8 +48,9 @@ def score_words(score: LabelScore) -> str:
 def model_words(bundle: BundleRef) -> str:
     """Which weights spoke, and what a probability is."""
     trained = "" if bundle.trained else " UNTRAINED."
+    point = "" if bundle.operating_point == "default" else f" Operating point {bundle.operating_point}."
     return (
-        f"Model {bundle.name}, bundle sha256 {bundle.digest}.{trained} "
+        f"Model {bundle.name}, bundle sha256 {bundle.digest}.{trained}{point} "
         f"Probability is sigmoid(logit / {bundle.temperature:g}); a label is above threshold when its probability is "
         "equal to or greater than its own threshold."
     )
@@ -114,6 +115,9 @@ def remarks(result: StudyResult, settings: ReportSettings) -> list[str]:
     ]
     if any(i.assessed for i in images):
         lines.append(BELOW)
+    if result.bundle.missing_labels:
+        names = ", ".join(label_of(name).display for name in result.bundle.missing_labels)
+        lines.append(f"This model has no opinion on: {names}.")
     lines.append(model_words(result.bundle))
     if result.predecessor is not None:
         lines.append(f"Revision {result.revision}: replaces the earlier report of this study.")
