@@ -53,7 +53,7 @@ def jpeg_pixels(stream: bytes, facts: Codestream) -> RgbImage:
 
     TurboJPEG is asked only about sound sequential streams of three 8-bit components. It is strict: whatever it merely
     warns of, a corrupt block or a missing end, goes to Pillow, so that there is one judge of damaged streams. Raises
-    what Pillow raises.
+    what Pillow raises, and ValueError where the size is not that of `facts`.
     """
     if facts.frame_marker in _SEQUENTIAL and facts.precision == 8 and facts.components == 3:
         # The buffer is the size that was checked: a header that hides another size cannot make it take more.
@@ -63,7 +63,10 @@ def jpeg_pixels(stream: bytes, facts: Codestream) -> RgbImage:
                 return pixels
         except ValueError:
             pass
-    return np.array(JpegImageFile(io.BytesIO(stream)).convert("RGB"))
+    image = JpegImageFile(io.BytesIO(stream))
+    if image.size != (facts.width, facts.height):
+        raise ValueError("the stream holds an image of another size")
+    return np.array(image.convert("RGB"))
 
 
 def claims_rgb(facts: Codestream) -> bool:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ocunet_pacs.imaging.preprocess import PreprocessSpec
+    from ocunet_pacs.imaging.quality_limits import QualityLimits
 
     Message = dict[str, Any]
     Array = NDArray[np.uint8]
@@ -46,7 +47,7 @@ class Orders(NamedTuple):
     """How a worker shall work. It goes as a pickle, in the one direction that is trusted: towards the worker."""
 
     spec: PreprocessSpec
-    limits: Any
+    limits: QualityLimits | None
     timeout_s: float
     memory_bytes: int | None
 
@@ -105,7 +106,7 @@ def photograph_out(photograph: Photograph) -> tuple[Message, Array, Array]:
         "crop": [photograph.crop.left, photograph.crop.top, photograph.crop.right, photograph.crop.bottom],
         "size": [photograph.width, photograph.height],
         "reasons": [reason_out(reason) for reason in photograph.reasons],
-        "quality": photograph.quality,
+        "quality": [[name, float(value)] for name, value in photograph.quality],
     }
     return message, photograph.pixels, photograph.shown
 

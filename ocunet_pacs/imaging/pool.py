@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.study import ImageHeader
     from ocunet_pacs.imaging.messages import Array, Message
     from ocunet_pacs.imaging.preprocess import PreprocessSpec
+    from ocunet_pacs.imaging.quality_limits import QualityLimits
 
 _WORKER = "ocunet_pacs.imaging.pool_worker"
 _START_S = 120.0
@@ -61,7 +62,7 @@ class PreparingPool:
         workers: int,
         timeout: timedelta,
         memory_bytes: int | None,
-        limits: object = None,
+        limits: QualityLimits | None = None,
         worker_module: str = _WORKER,
     ) -> None:
         if workers < 1:
@@ -175,11 +176,11 @@ class PreparingPool:
     def _first(self, seat: _Seat, order: Message) -> _Reply:
         """The reply to an order that opens a file."""
         worker = self._ready(seat)
-        worker.files += 1
-        if worker.files > 1:
+        if worker.was_used:
             with suppress(_Crashed):
                 return self._ask(seat, order)
-            self._ready(seat)
+            worker = self._ready(seat)
+        worker.was_used = True
         return self._ask(seat, order)
 
     def _ask(self, seat: _Seat, order: Message) -> _Reply:
@@ -230,7 +231,7 @@ class _Worker:
     """A process that was started, and our end of the socket to it."""
 
     def __init__(self, module: str, orders: messages.Orders) -> None:
-        self.files = 0
+        self.was_used = False
         self.is_ready = False
         self._channel, theirs = socket.socketpair()
         environment = {**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)}

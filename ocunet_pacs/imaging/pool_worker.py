@@ -82,9 +82,8 @@ def _header(path: Path) -> Iterator[tuple[Message, list[Array]]]:
 
 def _photographs(path: Path, orders: Orders) -> Iterator[tuple[Message, list[Array]]]:
     declared = read_header(path).number_of_frames
-    limits = () if orders.limits is None else (orders.limits,)
     for number, rgb in enumerate(frames(path), 1):
-        message, *arrays = messages.photograph_out(prepare(orders.spec, rgb, *limits))
+        message, *arrays = messages.photograph_out(prepare(orders.spec, rgb, orders.limits))
         yield {"photograph": message, "last": number >= declared}, list(arrays)
 
 
