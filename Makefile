@@ -30,6 +30,8 @@ format: $(VENV)/.ready
 peers:
 	@sh tests/install-peers.sh
 
+# grad-cam, an oracle of the tests, comes without its dependencies: it asks for the OpenCV build that needs libGL, and
+# the two builds overwrite each other's files.
 # torch goes first and alone: with it in place, nothing pulls another build of it.
 $(VENV)/.ready-run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +42,7 @@ $(VENV)/.ready-run: pyproject.toml constraints.txt
 
 $(VENV)/.ready: $(VENV)/.ready-run
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps grad-cam ttach
 	touch $@
 
 clean:

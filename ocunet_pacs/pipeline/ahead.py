@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class _Producer(threading.Thread, Generic[T]):
         self.join()
 
 
-def read_ahead(make: Callable[[], Iterator[T]], depth: int) -> Iterator[T]:
+def read_ahead(make: Callable[[], Iterator[T]], depth: int) -> Generator[T]:
     """The items of `make()`, in order, produced by a thread that is at most `depth` items ahead of the caller.
 
     An error rises where its item would have come. A caller that stops early ends the thread at its next item, and

@@ -6,6 +6,7 @@ than that.
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -55,10 +56,11 @@ def examine(
             for image, photograph in _read(source, reader, eligibility):
                 yield image, photograph, source.path
 
-    for image, photograph, path in read_ahead(read, depth=batch_size):
-        scoring.add(image, photograph, path)
-        if len(scoring.batch) >= batch_size:
-            scoring.flush()
+    with closing(read_ahead(read, depth=batch_size)) as reading:
+        for image, photograph, path in reading:
+            scoring.add(image, photograph, path)
+            if len(scoring.batch) >= batch_size:
+                scoring.flush()
     scoring.flush()
     return tuple(scoring.results)
 
