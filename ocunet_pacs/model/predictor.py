@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 PARITY: Final = 1e-4
 """How far a probability from the prepared runtime may be from torch's."""
+FEATURE_PARITY: Final = 1e-2
+"""How far its feature map may be, as a share of torch's norm: a probability near 0 or 1 would hide another network."""
 _CPU_BATCH: Final = 1  # ONNX Runtime does as many pictures a second one by one as in batches, in less memory
 _GPU_BATCH: Final = 64
 
@@ -188,10 +190,11 @@ def _on_cpu(manifest: Manifest, network: OcuNet, folder: Path) -> tuple[Features
 
 def _check_parity(manifest: Manifest, head: ExplainedHead, plain: Features, fast: Features) -> None:
     picture = parity_picture(manifest.preprocess)
-    exact, other = (
-        probabilities(head.logits(features(picture)).numpy(), manifest.temperature) for features in (plain, fast)
-    )
+    expected, features = plain(picture), fast(picture)
+    exact, other = (probabilities(head.logits(seen).numpy(), manifest.temperature) for seen in (expected, features))
     # Written so that a NaN refuses.
+    if not (features.shape == expected.shape and (features - expected).norm() <= FEATURE_PARITY * expected.norm()):
+        raise BundleError(f"{fast.name} gives other features than torch")
     if not np.abs(exact - other).max() <= PARITY:
         raise BundleError(f"{fast.name} gives other probabilities than torch")
 

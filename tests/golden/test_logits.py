@@ -45,6 +45,7 @@ def test_logits_and_probabilities_of_every_golden_image(imported: Path, shared: 
     golden = json.loads((shared / "reference" / "golden.json").read_text())
     predictor = Predictor.load(imported, "cpu")
     assert predictor.bundle.trained
+    assert predictor.runtime == "onnxruntime float32"
     assert predictor.bundle.temperature == golden["temperature"] == TEMPERATURE
     assert len(golden["images"]) == 19
     for expected in golden["images"]:

@@ -14,6 +14,7 @@ from ocunet_pacs.imaging.preprocess import PreprocessSpec
 from ocunet_pacs.model.bundle import write_bundle
 from ocunet_pacs.model.manifest import Manifest, Provenance
 from ocunet_pacs.model.network import build_network
+from ocunet_pacs.model.untrained import write_untrained_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +81,14 @@ def _small_bundle(tmp_path_factory: pytest.TempPathFactory, network: OcuNet) -> 
 def bundle(_small_bundle: Path, tmp_path: Path) -> Path:
     """A bundle of the test's own."""
     return shutil.copytree(_small_bundle, tmp_path / "bundle")
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demonstration's bundle: OcuNet's own architecture, size and labels."""
+    folder = tmp_path_factory.mktemp("demo") / "bundle"
+    write_untrained_bundle(folder, NOW)
+    return folder
 
 
 @pytest.fixture

@@ -72,6 +72,7 @@ def test_the_digest_covers_everything(made: Manifest, data: st.DataObject) -> No
         "created_at": made.created_at + timedelta(seconds=1),
         "preprocess": PreprocessSpec(**(asdict(made.preprocess) | {"clahe": not made.preprocess.clahe})),
         "thresholds": made.thresholds | {made.labels[0]: (made.thresholds[made.labels[0]] + 0.5) % 1.0 + 1e-9},
+        "operating_points": {"screening": made.thresholds},
         "provenance": made.provenance.model_copy(update={"epoch": 1000}),
     }
     key = data.draw(st.sampled_from(sorted(changes)))
@@ -130,6 +131,9 @@ def test_a_good_bundle_verifies_and_gives_the_same_network_back(bundle: Path, ne
         ("labels", [], "labels"),
         ("thresholds", {"Disease_Risk": 0.3, "DR": 2, "NORMAL": 0.65}, "thresholds.DR"),
         ("thresholds", {"DR": 0.5, "NORMAL": 0.65}, "thresholds.Disease_Risk"),
+        ("operating_points", {"screening": {"DR": 0.5}}, "operating_points.screening.thresholds.NORMAL"),
+        ("operating_points", {"default": {"Disease_Risk": 0.3, "DR": 0.5, "NORMAL": 0.65}}, "operating_points.default"),
+        ("operating_points", {"Bad Name": {}}, "operating_points"),
         ("preprocess", {"roi_crop": True}, "preprocess"),
         ("trained", "yes", "trained"),
         ("format_version", 2, "format_version"),

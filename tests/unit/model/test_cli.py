@@ -40,6 +40,25 @@ def test_import_then_show_then_verify(tmp_path: Path) -> None:
     assert digest in verified.output
 
 
+def test_operating_points_are_imported_and_shown(tmp_path: Path) -> None:
+    source, out = save(tmp_path / "c.pth", checkpoint(NAMES[:2])), tmp_path / "bundle"
+    (tmp_path / "s.yaml").write_text("{Disease_Risk: 0.111, DR: {threshold: 0.222}}")
+    command = ["import", str(source), "--out", str(out)]
+    point = f"screening={tmp_path / 's.yaml'}"
+    made = CliRunner().invoke(app, [*command, "--operating-point", point], catch_exceptions=False)
+    assert made.exit_code == 0
+    assert read_manifest(out).operating_points == {"screening": {"Disease_Risk": 0.111, "DR": 0.222}}
+    shown = CliRunner().invoke(app, ["show", str(out)], catch_exceptions=False, env={"COLUMNS": "200"})
+    for part in ("default, screening", "0.111", "0.222", "GLAUCOMA"):
+        assert part in shown.output, part
+    digest = read_manifest(out).digest
+    prepared = CliRunner().invoke(app, ["prepare", str(out)], catch_exceptions=False)
+    assert digest in prepared.output
+    for bad in (["screening"], ["=x"], [point, point]):
+        options = [argument for value in bad for argument in ("--operating-point", value)]
+        assert CliRunner().invoke(app, [*command, *options]).exit_code == 2
+
+
 def test_untrained_is_shouted(tmp_path: Path, network: OcuNet) -> None:
     write_bundle(tmp_path / "u", network.state_dict(), manifest(trained=False, calibrated=False))
     shown = CliRunner().invoke(app, ["show", str(tmp_path / "u")], catch_exceptions=False)

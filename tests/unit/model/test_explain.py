@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 
+from ocunet_pacs.domain.study import Laterality
+from ocunet_pacs.imaging.drawn import draw_fundus
+from ocunet_pacs.imaging.prepare import prepare
+from ocunet_pacs.imaging.preprocess import to_tensor_array
+from ocunet_pacs.model.bundle import load_network
 from ocunet_pacs.model.explain import logits_and_maps
+from ocunet_pacs.model.predictor import Predictor
+from ocunet_pacs.model.torch_compat import import_torchvision
 
 if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
     from ocunet_pacs.model.network import OcuNet
 
 
@@ -63,3 +76,41 @@ def test_the_network_keeps_no_gradients(network: OcuNet, images: torch.Tensor) -
     assert not logits.requires_grad
     assert not maps.requires_grad
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+@pytest.fixture
+def package() -> ModuleType:
+    """The published package grad-cam (J. Gildenblat and others)."""
+    import_torchvision()
+    try:
+        return importlib.import_module("pytorch_grad_cam")
+    except ImportError as error:
+        if os.environ.get("REQUIRE_PEERS") == "1":
+            pytest.fail(f"grad-cam cannot be imported: {error.name}")
+        pytest.skip("grad-cam is not installed")
+
+
+@pytest.mark.peers
+def test_a_predictors_maps_are_those_of_the_published_package(demo: Path, package: ModuleType) -> None:
+    """OcuNet's own architecture at its own size, our side on the runtime that is the CPU's default."""
+
+    class AtTheFeatureMap(package.GradCAM):
+        def get_target_width_height(self, input_tensor: torch.Tensor) -> None:
+            """None: do not enlarge."""
+
+    predictor = Predictor.load(demo, "cpu", allow_untrained=True)
+    made = predictor.manifest
+    eye = prepare(made.preprocess, draw_fundus(seed=5, laterality=Laterality.LEFT, size=(640, 480)))
+    (seen,) = predictor.classify([eye])
+    network = load_network(demo, made).requires_grad_()
+    image = torch.from_numpy(to_tensor_array(made.preprocess, eye.pixels))[None]
+    compared = 0
+    with AtTheFeatureMap(model=network, target_layers=[network.backbone.bn2]) as theirs:
+        for label in (0, 1, 7, 29):
+            (expected,) = theirs(image, [package.utils.model_targets.ClassifierOutputTarget(label)])
+            own = seen.maps[label]
+            assert own.shape == expected.shape == (12, 12)
+            own = (own - own.min()) / max(float(np.ptp(own)), 1e-12)  # the package takes the minimum away too
+            np.testing.assert_allclose(own, expected, rtol=0, atol=1e-4, err_msg=made.labels[label])
+            compared += bool(own.any())
+    assert compared >= 2, "the comparison would be empty"

@@ -74,6 +74,34 @@ def test_other_weights_than_the_manifests_are_refused(bundle: Path) -> None:
         Predictor.load(bundle, "cpu")
 
 
+def test_a_site_chooses_among_the_bundles_operating_points(
+    tmp_path: Path, network: OcuNet, photograph: np.ndarray
+) -> None:
+    screening = dict.fromkeys(LABELS, 0.0)
+    write_bundle(
+        tmp_path / "b", network.state_dict(), manifest(operating_points={"screening": screening}), prepare=False
+    )
+    usual = Predictor.load(tmp_path / "b", "cpu")
+    chosen = Predictor.load(tmp_path / "b", "cpu", operating_point="screening")
+    ready = [prepare(usual.manifest.preprocess, photograph)]
+    (one,), (other,) = usual.classify(ready), chosen.classify(ready)
+    assert [score.threshold for score in one.scores] == [0.3, 0.575, 0.65]
+    assert [score.threshold for score in other.scores] == [0.0, 0.0, 0.0]
+    assert all(score.positive for score in other.scores)
+    assert [score.probability for score in one.scores] == [score.probability for score in other.scores]
+    assert (usual.bundle.operating_point, chosen.bundle.operating_point) == ("default", "screening")
+    assert usual.bundle != chosen.bundle
+    with pytest.raises(BundleError, match=r"'specific' \(it has: default, screening\)"):
+        Predictor.load(tmp_path / "b", "cpu", operating_point="specific")
+
+
+def test_a_bundle_names_the_labels_that_it_does_not_know(bundle: Path) -> None:
+    missing = Predictor.load(bundle, "cpu").bundle.missing_labels
+    assert len(missing) == 27
+    assert "GLAUCOMA" in missing
+    assert not set(missing) & set(LABELS)
+
+
 @pytest.mark.parametrize("device", ["cuda:99", "warp drive"])
 def test_a_device_that_is_not_there_is_refused(bundle: Path, device: str) -> None:
     with pytest.raises(BundleError, match=device):

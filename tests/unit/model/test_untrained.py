@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,22 +15,14 @@ from ocunet_pacs.model.bundle import verify_bundle
 from ocunet_pacs.model.manifest import read_manifest
 from ocunet_pacs.model.predictor import Predictor
 from ocunet_pacs.model.untrained import write_untrained_bundle
+from tests.unit.model.conftest import NOW
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demo") / "bundle"
-    write_untrained_bundle(folder, NOW)
-    return folder
-
 
 def test_it_is_the_same_each_time(demo: Path, tmp_path: Path) -> None:
-    assert write_untrained_bundle(tmp_path / "again", NOW) == verify_bundle(demo)
+    assert write_untrained_bundle(tmp_path / "again", NOW, prepare=False) == verify_bundle(demo)
 
 
 def test_it_says_that_it_is_untrained(demo: Path) -> None:

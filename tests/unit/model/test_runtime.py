@@ -1,0 +1,234 @@
+"""The prepared runtime, the allocator, and the rules for precision and memory on a GPU, which need none here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from copy import deepcopy
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import structlog
+import torch
+
+from ocunet_pacs.imaging.prepare import prepare
+from ocunet_pacs.imaging.preprocess import PreprocessSpec
+from ocunet_pacs.model import onnx_features
+from ocunet_pacs.model.bundle import WEIGHTS, load_network, parity_picture, prepare_bundle, write_bundle
+from ocunet_pacs.model.explain import ExplainedHead
+from ocunet_pacs.model.manifest import MANIFEST, read_manifest
+from ocunet_pacs.model.onnx_features import FEATURES, RUNTIME
+from ocunet_pacs.model.predictor import Predictor
+from ocunet_pacs.model.runtime import HALVES, TorchFeatures, choose_precision, cpu_count, in_halves
+from tests.unit.model.conftest import lively_network, manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ocunet_pacs.model.network import OcuNet
+
+CPU = torch.device("cpu")
+
+
+def test_a_prepared_bundle_runs_on_onnx_runtime_with_torchs_answers(bundle: Path, photograph: np.ndarray) -> None:
+    fast = Predictor.load(bundle, "cpu")
+    (bundle / RUNTIME).unlink()
+    slow = Predictor.load(bundle, "cpu")
+    assert (fast.runtime, slow.runtime) == ("onnxruntime float32", "torch float32")
+    assert fast.bundle == slow.bundle, "the runtime is no part of a result's identity"
+    ready = [prepare(fast.manifest.preprocess, photograph[::step].copy()) for step in (1, -1, 2)]
+    for one, other in zip(fast.classify(ready), slow.classify(ready), strict=True):
+        np.testing.assert_allclose(
+            [s.probability for s in one.scores], [s.probability for s in other.scores], rtol=0, atol=1e-4
+        )
+        np.testing.assert_allclose(one.maps, other.maps, atol=1e-3)
+
+
+def _forget(bundle: Path) -> None:
+    (bundle / FEATURES).unlink()
+
+
+def _damage(bundle: Path) -> None:
+    with (bundle / FEATURES).open("r+b") as file:
+        file.seek(1000)
+        file.write(b"XXXX")
+
+
+def _nonsense(bundle: Path) -> None:
+    content = b"this is no network"
+    (bundle / FEATURES).write_bytes(content)
+    record = json.loads((bundle / RUNTIME).read_bytes())
+    record["features_sha256"] = hashlib.sha256(content).hexdigest()
+    (bundle / RUNTIME).write_text(json.dumps(record))
+
+
+def _other_weights(bundle: Path) -> None:
+    record = json.loads((bundle / RUNTIME).read_bytes())
+    record["weights_sha256"] = "0" * 64
+    (bundle / RUNTIME).write_text(json.dumps(record))
+
+
+def _other_network(bundle: Path) -> None:
+    files = onnx_features.export_features(lively_network(3, seed=8), 64, read_manifest(bundle).weights_sha256)
+    for name, content in files.items():
+        (bundle / name).write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (_forget, "never prepared"),
+        (_damage, "is damaged"),
+        (lambda bundle: (bundle / RUNTIME).write_bytes(b"{}"), "is damaged"),
+        (_nonsense, "refuses"),
+        (_other_weights, "other weights"),
+        (_other_network, "other features"),
+    ],
+)
+def test_a_runtime_that_cannot_be_trusted_is_not_used_and_the_log_names_the_remedy(
+    bundle: Path, photograph: np.ndarray, harm: object, reason: str
+) -> None:
+    harm(bundle)
+    with structlog.testing.capture_logs() as logs:
+        loaded = Predictor.load(bundle, "cpu")
+    assert loaded.runtime == "torch float32"
+    (line,) = [line for line in logs if line["event"] == "runtime_slow"]
+    assert reason in line["reason"]
+    assert "model prepare" in line["remedy"]
+    assert len(loaded.classify([prepare(loaded.manifest.preprocess, photograph)])) == 1
+    prepare_bundle(bundle)
+    assert Predictor.load(bundle, "cpu").runtime == "onnxruntime float32"
+
+
+def test_preparing_leaves_the_bundle_the_same_bundle(tmp_path: Path, network: OcuNet) -> None:
+    made = write_bundle(tmp_path / "b", network.state_dict(), manifest(), prepare=False)
+    before = (tmp_path / "b" / MANIFEST).read_bytes()
+    assert {path.name for path in (tmp_path / "b").iterdir()} == {MANIFEST, WEIGHTS}
+    assert prepare_bundle(tmp_path / "b").digest == made.digest
+    assert (tmp_path / "b" / MANIFEST).read_bytes() == before
+    assert {path.name for path in (tmp_path / "b").iterdir()} == {MANIFEST, WEIGHTS, FEATURES, RUNTIME}
+
+
+def test_a_machine_that_cannot_export_still_writes_a_good_bundle(
+    tmp_path: Path, network: OcuNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with structlog.testing.capture_logs() as logs:
+        write_bundle(tmp_path / "b", network.state_dict(), manifest())
+    assert [line["event"] for line in logs] == ["runtime_not_prepared"]
+    assert Predictor.load(tmp_path / "b", "cpu").runtime == "torch float32"
+
+
+@pytest.mark.parametrize(
+    ("errors", "chosen"),
+    [
+        ({torch.bfloat16: 0.01, torch.float16: 0.0}, torch.bfloat16),
+        ({torch.bfloat16: 0.03, torch.float16: 0.001}, torch.float16),
+        ({torch.bfloat16: 0.03, torch.float16: np.inf}, torch.float32),
+        ({torch.bfloat16: np.nan, torch.float16: 0.03}, torch.float32),
+    ],
+)
+def test_a_half_precision_is_chosen_only_where_probabilities_stay(errors: dict, chosen: torch.dtype) -> None:
+    exact = np.zeros((2, 3), np.float32)  # there the sigmoid's slope is 1/4: 0.02 is the tolerance
+
+    def logits_in(dtype: torch.dtype) -> np.ndarray:
+        logits = exact.copy()
+        logits[1, 2] += errors.get(dtype, 0.0)
+        return logits
+
+    assert choose_precision(logits_in, 1.0) == chosen
+
+
+def test_bfloat16_runs_the_same_network(demo: Path) -> None:
+    """Random weights amplify rounding to half the signal; a wrong layer would leave nothing in common."""
+    network = load_network(demo, read_manifest(demo))
+    picture = parity_picture(PreprocessSpec(image_size=96))
+    half = TorchFeatures(deepcopy(network), CPU, HALVES[0])
+    assert half.name == "torch bfloat16"
+    rough, exact = half(picture), TorchFeatures(network, CPU)(picture)
+    assert rough.dtype == torch.float32
+    assert float(torch.cosine_similarity(rough.flatten(), exact.flatten(), dim=0)) > 0.7
+    assert not torch.equal(rough, exact)
+
+
+@pytest.mark.parametrize("room", [1, 2, 3, 7])
+def test_a_batch_that_does_not_fit_is_halved_until_it_does(room: int) -> None:
+    sizes = []
+
+    def run(batch: Sequence[int]) -> list[int]:
+        if len(batch) > room:
+            raise torch.OutOfMemoryError
+        sizes.append(len(batch))
+        return [10 * item for item in batch]
+
+    assert in_halves(run, range(7)) == [0, 10, 20, 30, 40, 50, 60]
+    assert max(sizes) <= room
+    with pytest.raises(torch.OutOfMemoryError):
+        in_halves(lambda _: run(range(99)), [1])
+
+
+def test_a_predictor_out_of_memory_answers_all_the_same(bundle: Path, photograph: np.ndarray) -> None:
+    class Small(TorchFeatures):
+        def __call__(self, batch: np.ndarray) -> torch.Tensor:
+            if len(batch) > 2:
+                raise torch.OutOfMemoryError
+            return super().__call__(batch)
+
+    made = read_manifest(bundle)
+    network = load_network(bundle, made)
+    head = ExplainedHead(network.head)
+    # on_gpu: a batch is under way while the next one fails.
+    tight = Predictor(made, Small(network, CPU), head, batch_size=5, on_gpu=True)
+    roomy = Predictor(made, TorchFeatures(network, CPU), head, batch_size=1)
+    tight.warm_up()
+    ready = [prepare(made.preprocess, np.roll(photograph, 20 * shift, axis=1)) for shift in range(9)]
+    for one, other in zip(tight.classify(ready), roomy.classify(ready), strict=True):
+        np.testing.assert_allclose([s.logit for s in one.scores], [s.logit for s in other.scores], atol=1e-3)
+
+
+def test_a_batch_that_leaves_a_halfs_range_is_run_again_exactly(bundle: Path, photograph: np.ndarray) -> None:
+    class Overflowing(TorchFeatures):
+        def __call__(self, batch: np.ndarray) -> torch.Tensor:
+            return super().__call__(batch) * torch.inf
+
+    made = read_manifest(bundle)
+    network = load_network(bundle, made)
+    exact, head = TorchFeatures(network, CPU), ExplainedHead(network.head)
+    ready = [prepare(made.preprocess, photograph)]
+    (saved,) = Predictor(made, Overflowing(network, CPU), head, exact=exact).classify(ready)
+    (plain,) = Predictor(made, exact, head).classify(ready)
+    assert saved.scores == plain.scores
+
+
+def test_threads_follow_the_affinity_of_the_process() -> None:
+    program = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
+        "from ocunet_pacs.model.runtime import cpu_count; print(cpu_count())"
+    )
+    said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert said.stdout.strip() == "1"
+    assert cpu_count() >= 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
+def test_a_settled_allocator_keeps_large_buffers() -> None:
+    """Page faults of a second large buffer: none where the first one's memory was kept."""
+    program = (
+        "import ctypes, resource\n"
+        "from ocunet_pacs.model.runtime import settle_allocator\n"
+        "c = ctypes.CDLL(None); c.malloc.restype = ctypes.c_void_p\n"
+        "c.malloc.argtypes = [ctypes.c_size_t]; c.free.argtypes = [ctypes.c_void_p]\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    p = c.malloc(1 << 26); ctypes.memset(p, 1, 1 << 26); c.free(p)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "print(int(settle_allocator()), faults(), faults())\n"
+    )
+    said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    settled, first, second = map(int, said.stdout.split())
+    if settled:  # another C library has nothing to settle
+        assert second < first / 10
