@@ -297,12 +297,13 @@ def test_workers_end_with_the_process_that_started_them_and_not_by_its_signals(t
 # --- hostile pictures --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.timeout(300)
 def test_two_hundred_hostile_pictures(tmp_path):
     files = list(hostile())
     for number, (_, content, _) in enumerate(files):
         (tmp_path / f"{number}.dcm").write_bytes(content)
     ours_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    with pool_of(2, seconds=20, memory=1536 * MIB, faulty=False) as pool:
+    with pool_of(2, seconds=60, memory=1536 * MIB, faulty=False) as pool:
 
         def outcome(number: int) -> tuple[int, BadInput | None]:
             """How many frames came, and the reason why no more did."""
