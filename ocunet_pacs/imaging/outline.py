@@ -20,6 +20,11 @@ _DARK_CORNER = 45
 _PAPER = 240
 _EDGE = 2
 """Pixels at the picture's edge where a rim is the picture's own and not the field's."""
+_RIM_TO_EXTEND = 0.25
+"""Share of the outline that must be rim before the ellipse is believed beyond the picture: four short arcs, as a field
+that is cut off on all sides leaves them, fit ellipses of any size."""
+_TRUE_RIM = 0.01
+"""Deviation up to which it is believed there: a rim that is partly a mask's shade does not continue as an ellipse."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +33,7 @@ class Outline:
 
     `surround` is the share of the picture's outermost edge that lies outside the field. `deviation` is how far the
     field's rim lies from the best ellipse, as a share of its radius (80th percentile; 0 for a field without a rim).
-    `visible` is the share of that ellipse that the picture holds (1 for a field without a rim).
+    `visible` is the share of that ellipse that the picture holds (1 where too little rim is left to say).
     """
 
     field: NDArray[np.uint8]
@@ -93,5 +98,7 @@ def _fit(field: NDArray[np.uint8]) -> tuple[float, float]:
     along = (rim[:, 0] - x) * np.cos(angle) + (rim[:, 1] - y) * np.sin(angle)
     across = (rim[:, 1] - y) * np.cos(angle) - (rim[:, 0] - x) * np.sin(angle)
     away = np.abs(np.hypot(along / (first / 2), across / (second / 2)) - 1)
-    visible = float(field.sum()) / (np.pi * first * second / 4)
-    return float(np.percentile(away, 80)), min(1.0, visible)
+    deviation, visible = float(np.percentile(away, 80)), 1.0
+    if deviation <= _TRUE_RIM and len(rim) >= _RIM_TO_EXTEND * len(points):
+        visible = min(1.0, float(field.sum()) / (np.pi * first * second / 4))
+    return deviation, visible

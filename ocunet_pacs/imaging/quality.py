@@ -41,11 +41,12 @@ class Quality:
 
     `field` is the share of the picture that is lit, `surround` the share of its edge that is not, `outline` how far the
     field's rim lies from an ellipse (share of its radius), `visible` the share of that ellipse in the picture. Within
-    the field: `brightness` is the mean grey level (0 to 255), `dark` and `overexposed` are the shares of its pixels
-    that are black or clipped, `flat` that do not differ from their neighbours; `warmth` is the mean of
-    (red - blue) / (red + green + blue), `colour_clutter` how much that changes over a vessel's width (90th percentile),
-    `structure` the contrast of its dark lines and spots to their surroundings (95th percentile), `direction` how far
-    its edges run one way locally (0 for noise, 1 for straight lines).
+    the field: `brightness` is the mean grey level (0 to 255); `dark`, `overexposed` and `flat` are the shares of pixels
+    that are black, that are clipped, that do not differ from their neighbours. `colour` is the mean difference of the
+    largest and the smallest channel, `redness` the mean red, `warmth` the mean red less blue, all as shares of
+    red + green + blue; `colour_clutter` is how much the warmth changes over a vessel's width (90th percentile).
+    `structure` is the contrast of dark lines and spots to their surroundings (95th percentile), `direction` how far
+    edges run one way locally (0 for noise, 1 for straight lines).
     """
 
     field: float
@@ -56,6 +57,8 @@ class Quality:
     dark: float
     overexposed: float
     flat: float
+    colour: float
+    redness: float
     warmth: float
     colour_clutter: float
     structure: float
@@ -74,10 +77,10 @@ def measure(rgb: RgbImage) -> Quality:
     inside = cv2.erode(outline.field, np.ones((9, 9), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=(1.0,))
     where = inside > 0 if inside.any() else outline.field > 0
     if not where.any():
-        return Quality(0.0, 1.0, 0.0, 0.0, float(small.mean()), 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0)
+        return Quality(0.0, 1.0, 0.0, 0.0, float(small.mean()), 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     structure, direction = _structure(small[:, :, 1], outline.field, where)
-    warmth, clutter = _colour(small, where)
+    colour, redness, warmth, clutter = _colour(small, where)
     return Quality(
         field=area / outline.field.size,
         surround=outline.surround,
@@ -87,6 +90,8 @@ def measure(rgb: RgbImage) -> Quality:
         dark=float((grey[where] < _BLACK).mean()),
         overexposed=float((small[:, :, 1][where] >= _CLIPPED).mean()),
         flat=_flat(small, where),
+        colour=colour,
+        redness=redness,
         warmth=warmth,
         colour_clutter=clutter,
         structure=structure,
@@ -118,14 +123,17 @@ def _structure(green: NDArray[np.uint8], field: NDArray[np.uint8], where: NDArra
     return float(np.percentile(dark[where], 95)), float(one_way.sum() / ((xx + yy)[where].sum() + 1e-6))
 
 
-def _colour(small: RgbImage, where: NDArray[np.bool_]) -> tuple[float, float]:
-    """Mean warmth, and how much it changes over a vessel's width."""
-    red, green, blue = (small[:, :, channel].astype(np.float32) for channel in range(3))
-    mean_red, mean_green, mean_blue = (float(channel[where].mean()) for channel in (red, green, blue))
-    warmth = (mean_red - mean_blue) / (mean_red + mean_green + mean_blue + 1e-3)
-    local = (red - blue) / (red + green + blue + 30)
+def _colour(small: RgbImage, where: NDArray[np.bool_]) -> tuple[float, float, float, float]:
+    """Mean colour, redness and warmth, and how much the warmth changes over a vessel's width."""
+    channels = small.astype(np.float32)
+    red, blue, total = channels[:, :, 0], channels[:, :, 2], channels.sum(axis=2)
+    spread = small.max(axis=2).astype(np.float32) - small.min(axis=2)
+    whole = float(total[where].mean()) + 1e-3
+    colour = float(spread[where].mean()) / whole
+    redness, warmth = float(red[where].mean()) / whole, float((red - blue)[where].mean()) / whole
+    local = (red - blue) / (total + 30)
     change = np.abs(_blurred(local, 1.5) - _blurred(local, _COARSE))[where]
-    return warmth, float(np.percentile(change, 90))
+    return colour, redness, warmth, float(np.percentile(change, 90))
 
 
 def _flat(small: RgbImage, where: NDArray[np.bool_]) -> float:

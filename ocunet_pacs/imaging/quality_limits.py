@@ -23,14 +23,17 @@ class QualityLimits:
     ValueError for what is not finite.
     """
 
-    least_brightness: float = 15.0
+    least_brightness: float = 13.0
+    most_dark: float = 0.99
     most_overexposed: float = 0.22
     most_flat: float = 0.25
     least_field: float = 0.35
     most_outline: float = 0.12
     least_visible: float = 0.6
-    least_warmth: float = 0.03
-    most_colour_clutter: float = 0.04
+    least_colour: float = 0.03
+    least_redness: float = 0.25
+    least_warmth: float = -0.05
+    most_colour_clutter: float = 0.055
     least_structure: float = 0.003
     least_surround: float = 0.05
     least_full_frame_warmth: float = 0.17
@@ -72,6 +75,9 @@ def judge(quality: Quality, limits: QualityLimits) -> tuple[Reason, ...]:
     if quality.brightness < limits.least_brightness:
         dark = f"too dark: mean brightness of the field {quality.brightness:.0f} of 255"
         return (Reason(ReasonCode.UNGRADABLE, f"{dark}, at least {limits.least_brightness:g} is needed"),)
+    if quality.dark > limits.most_dark:
+        dark = f"too dark: {quality.dark:.3f} of the field is black"
+        return (Reason(ReasonCode.UNGRADABLE, f"{dark}, at most {limits.most_dark:g} is allowed"),)
     foreign = _reasons(ReasonCode.NOT_FUNDUS, _not_fundus(quality, limits))
     return foreign or _reasons(ReasonCode.UNGRADABLE, _ungradable(quality, limits))
 
@@ -81,11 +87,13 @@ def _reasons(code: ReasonCode, details: Iterator[str]) -> tuple[Reason, ...]:
 
 
 def _not_fundus(quality: Quality, limits: QualityLimits) -> Iterator[str]:
-    if quality.warmth < limits.least_warmth:
-        yield (
-            "not the colours of a fundus: red over blue in the field "
-            f"{quality.warmth:.3f}, at least {limits.least_warmth:g} is needed"
-        )
+    for value, least, what in (
+        (quality.colour, limits.least_colour, "colour"),
+        (quality.redness, limits.least_redness, "share of red"),
+        (quality.warmth, limits.least_warmth, "red over blue"),
+    ):
+        if value < least:
+            yield f"not the colours of a fundus: {what} {value:.3f}, at least {least:g} is needed"
     if quality.colour_clutter > limits.most_colour_clutter:
         yield (
             "not the colours of a fundus, or damaged: colour changes within the field by "
