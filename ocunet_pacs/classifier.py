@@ -27,7 +27,9 @@ from ocunet_pacs.imaging.decode import photograph_pixels
 from ocunet_pacs.imaging.part10 import refusal, refusing
 from ocunet_pacs.imaging.pixels import check_size
 from ocunet_pacs.imaging.prepare import prepare
+from ocunet_pacs.imaging.quality_limits import QualityLimits
 from ocunet_pacs.intake.eligibility import OPHTHALMIC_PHOTOGRAPHY_8_BIT, eligibility
+from ocunet_pacs.model.manifest import DEFAULT_POINT
 from ocunet_pacs.model.predictor import Predictor
 from ocunet_pacs.pipeline.examine import Source, examine
 from ocunet_pacs.report.painting import overlay
@@ -145,17 +147,22 @@ class Reading:
 class Classifier:
     """A bundle, loaded once and kept. Threads may share it; their calls take turns. A context manager.
 
-    `device`: "auto" (a GPU where there is one), "cpu" or "cuda:N". UntrainedBundle unless the bundle is trained or
-    `allow_untrained`; BundleError where bundle or device cannot be used.
+    `device`: "auto" (a GPU where there is one), "cpu" or "cuda:N". `operating_point` names the thresholds among the
+    bundle's. UntrainedBundle unless the bundle is trained or `allow_untrained`; BundleError where bundle, operating
+    point or device cannot be used.
     """
 
     def __init__(
-        self, bundle: Path | str, *, device: str = "auto", allow_untrained: bool = False, batch_size: int = 4
+        self,
+        bundle: Path | str,
+        *,
+        device: str = "auto",
+        operating_point: str = DEFAULT_POINT,
+        allow_untrained: bool = False,
     ) -> None:
         self._predictor: Predictor | None = Predictor.load(
-            Path(bundle), device, allow_untrained=allow_untrained, batch_size=batch_size
+            Path(bundle), device, allow_untrained=allow_untrained, operating_point=operating_point
         )
-        self._batch_size = batch_size
         self._turn = threading.Lock()
 
     @property
@@ -213,7 +220,7 @@ class Classifier:
                 classifier=keeping,
                 reporter=None,
                 keep_heatmap=lambda _made: None,
-                batch_size=self._batch_size,
+                batch_size=predictor.batch_size,
                 alive=lambda: None,
             )
         kept = iter(keeping.kept)
@@ -260,7 +267,8 @@ class _Given(AnyFile):
     """The `PhotographReader` port over a caller's inputs; a path is an input's place among them."""
 
     def __init__(self, predictor: Predictor, inputs: Sequence[Input]) -> None:
-        super().__init__(predictor.manifest.preprocess)
+        made = predictor.manifest
+        super().__init__(made.preprocess, QualityLimits.from_dict(made.quality) if made.quality else None)
         self._inputs = inputs
 
     def header(self, path: Path) -> ImageHeader:
@@ -273,9 +281,9 @@ class _Given(AnyFile):
     def photographs(self, path: Path) -> Iterator[Photograph]:
         given = self._inputs[int(path.name)]
         if isinstance(given, np.ndarray):
-            yield prepare(self._spec, _checked(given))
+            yield prepare(self._spec, _checked(given), self._limits)
         elif isinstance(given, bytes) and not states_dicom(given):
-            yield prepare(self._spec, photograph_pixels(given))
+            yield prepare(self._spec, photograph_pixels(given), self._limits)
         else:
             with _file(given) as file:
                 yield from super().photographs(file)

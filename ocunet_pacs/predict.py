@@ -19,6 +19,7 @@ import torch
 from ocunet_pacs.classifier import Classifier
 from ocunet_pacs.domain.errors import BadInput, BundleError
 from ocunet_pacs.domain.labels import BY_NAME
+from ocunet_pacs.imaging.quality_limits import QualityLimits
 from ocunet_pacs.model.bundle import write_bundle
 from ocunet_pacs.model.calibration import probabilities
 from ocunet_pacs.model.calibration_files import read_calibration, read_thresholds
@@ -227,13 +228,14 @@ def _load(path: Path, checkpoint: Checkpoint, device: str) -> Classifier:
         preprocess=checkpoint.preprocess,
         temperature=1.0,  # temperature and thresholds are this module's: a script may change them
         thresholds=dict.fromkeys(checkpoint.labels, checkpoint.threshold),
+        quality=QualityLimits().to_dict(),
         calibrated=False,
         trained=checkpoint.trained,
     )
     with tempfile.TemporaryDirectory(prefix="ocunet-") as folder:
         bundle = Path(folder) / "bundle"
         write_bundle(bundle, checkpoint.weights, manifest)
-        return Classifier(bundle, device=device, allow_untrained=True, batch_size=1)
+        return Classifier(bundle, device=device, allow_untrained=True)
 
 
 def _line(label: str, prediction: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections import OrderedDict
+from copy import copy
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -96,11 +97,22 @@ def classifier(room: Path) -> ocunet_pacs.Classifier:
         yield made
 
 
+@pytest.fixture(scope="module")
+def model_card(room: Path) -> ImprovedMultiLabelClassifier:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(room)
+        return ImprovedMultiLabelClassifier(device="cpu")
+
+
 @pytest.fixture
-def theirs(room: Path, monkeypatch: pytest.MonkeyPatch) -> ImprovedMultiLabelClassifier:
-    """OcuNet's class where every label reaches its threshold."""
+def theirs(
+    model_card: ImprovedMultiLabelClassifier, room: Path, monkeypatch: pytest.MonkeyPatch
+) -> ImprovedMultiLabelClassifier:
+    """OcuNet's class where every label reaches its threshold; a test may change its attributes."""
     monkeypatch.chdir(room)
-    return ImprovedMultiLabelClassifier(device="cpu")
+    own = copy(model_card)
+    own.thresholds = dict(model_card.thresholds)
+    return own
 
 
 def logits(reading: ocunet_pacs.Reading) -> list[float]:
@@ -250,6 +262,26 @@ def test_closed_is_closed(room: Path) -> None:
     assert reading.heatmap("DR").any() or reading.score("DR")
     with pytest.raises(ValueError, match="closed"):
         classifier.classify(room / "retina.jpg")
+
+
+def test_operating_points_choose_the_thresholds(room: Path, tmp_path: Path) -> None:
+    points = {}
+    for name, threshold in (("screening", 0.0), ("specific", 1.0)):
+        points[name] = tmp_path / f"{name}.yaml"
+        points[name].write_text("".join(f"{label}: {{threshold: {threshold}}}\n" for label in LABELS))
+    import_checkpoint(room / "models" / "ocunetv4.pth", tmp_path / "bundle", now=NOW, operating_points=points)
+    for name, count in (("screening", len(LABELS)), ("specific", 0)):
+        with ocunet_pacs.Classifier(tmp_path / "bundle", device="cpu", operating_point=name) as classifier:
+            (reading,) = classifier.classify(room / "retina.jpg")
+        assert len(reading.positives) == count
+        assert reading.bundle.operating_point == name
+        assert "GLAUCOMA" in reading.bundle.missing_labels
+
+
+def test_an_ungradable_photograph_is_no_healthy_eye(theirs: ImprovedMultiLabelClassifier, tmp_path: Path) -> None:
+    Image.fromarray(np.full((600, 800, 3), 3, np.uint8)).save(tmp_path / "dark.png")
+    with pytest.raises(BadInput, match="ungradable"):
+        theirs.predict(tmp_path / "dark.png")
 
 
 def test_untrained_weights_need_leave(room: Path, tmp_path: Path) -> None:
