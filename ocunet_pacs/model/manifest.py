@@ -26,6 +26,7 @@ from pydantic import (
 from ocunet_pacs.domain.errors import BundleError, UntrainedBundle
 from ocunet_pacs.domain.labels import BY_NAME
 from ocunet_pacs.imaging.preprocess import PreprocessSpec
+from ocunet_pacs.imaging.quality_limits import QualityLimits
 
 MANIFEST: Final = "manifest.json"
 DEFAULT_POINT: Final = "default"
@@ -102,6 +103,7 @@ class Manifest(_Strict):
             *temperature_problems(self.temperature),
             *threshold_problems(self.thresholds, self.labels),
             *self._point_problems(),
+            *self._quality_problems(),
         ]
         if problems:
             raise ValueError("; ".join(problems))
@@ -116,6 +118,13 @@ class Manifest(_Strict):
         if DEFAULT_POINT in self.operating_points:
             problems.append(f"operating_points.{DEFAULT_POINT}: this name is for `thresholds`")
         return problems
+
+    def _quality_problems(self) -> list[str]:
+        try:
+            QualityLimits.from_dict(self.quality or QualityLimits().to_dict())
+        except ValueError as error:
+            return [str(error)]
+        return []
 
     def thresholds_at(self, operating_point: str) -> Mapping[str, float]:
         """Each label's threshold at a named operating point; "default" are `thresholds`. BundleError."""

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from ocunet_pacs.domain.errors import BundleError
 from ocunet_pacs.domain.labels import LABELS as TABLE
 from ocunet_pacs.imaging.preprocess import PreprocessSpec
+from ocunet_pacs.imaging.quality_limits import QualityLimits
 from ocunet_pacs.model.bundle import WEIGHTS, import_checkpoint, load_network, verify_bundle, write_bundle
 from ocunet_pacs.model.manifest import MANIFEST, Manifest, Provenance, parse_manifest, read_manifest
 from tests.unit.model.conftest import NOW, manifest
@@ -73,6 +74,7 @@ def test_the_digest_covers_everything(made: Manifest, data: st.DataObject) -> No
         "preprocess": PreprocessSpec(**(asdict(made.preprocess) | {"clahe": not made.preprocess.clahe})),
         "thresholds": made.thresholds | {made.labels[0]: (made.thresholds[made.labels[0]] + 0.5) % 1.0 + 1e-9},
         "operating_points": {"screening": made.thresholds},
+        "quality": QualityLimits().to_dict(),
         "provenance": made.provenance.model_copy(update={"epoch": 1000}),
     }
     key = data.draw(st.sampled_from(sorted(changes)))
@@ -134,6 +136,7 @@ def test_a_good_bundle_verifies_and_gives_the_same_network_back(bundle: Path, ne
         ("operating_points", {"screening": {"DR": 0.5}}, "operating_points.screening.thresholds.NORMAL"),
         ("operating_points", {"default": {"Disease_Risk": 0.3, "DR": 0.5, "NORMAL": 0.65}}, "operating_points.default"),
         ("operating_points", {"Bad Name": {}}, "operating_points"),
+        ("quality", {"surprise": 1.0}, "unknown key 'surprise'"),
         ("preprocess", {"roi_crop": True}, "preprocess"),
         ("trained", "yes", "trained"),
         ("format_version", 2, "format_version"),
