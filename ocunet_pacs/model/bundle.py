@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from ocunet_pacs.domain.errors import BundleError
 from ocunet_pacs.imaging.preprocess import PreprocessSpec, apply, to_tensor_array
+from ocunet_pacs.imaging.quality_limits import QualityLimits
 from ocunet_pacs.model.calibration_files import read_calibration, read_thresholds
 from ocunet_pacs.model.checkpoint import read_checkpoint
 from ocunet_pacs.model.manifest import MANIFEST, Manifest, Provenance, read_manifest, validation_problems
@@ -168,6 +169,7 @@ def import_checkpoint(
             },
             calibrated=fitted is not None and (thresholds is not None or fitted.thresholds is not None),
             trained=source.trained and not untrained,
+            quality=QualityLimits().to_dict(),
             provenance=Provenance(
                 source_sha256=source.source_sha256,
                 epoch=source.epoch,

@@ -20,6 +20,7 @@ from ocunet_pacs.domain.labels import LABELS
 from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.imaging.drawn import Lesion, draw_fundus
 from ocunet_pacs.imaging.preprocess import PreprocessSpec, apply, to_tensor_array
+from ocunet_pacs.imaging.quality_limits import QualityLimits
 from ocunet_pacs.model.bundle import software_versions, write_bundle
 from ocunet_pacs.model.manifest import Manifest, Provenance
 from ocunet_pacs.model.network import OcuNet, empty_network
@@ -64,6 +65,7 @@ def write_untrained_bundle(out: Path, now: datetime, *, overwrite: bool = False,
         thresholds=dict(zip(labels, THRESHOLDS, strict=True)),
         calibrated=False,
         trained=False,
+        quality=QualityLimits().to_dict(),
         provenance=Provenance(
             software=software_versions(),
             temperature_from=borrowed,

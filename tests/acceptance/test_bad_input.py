@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit, generate_uid
 
+from ocunet_pacs.domain.study import Laterality
+from ocunet_pacs.imaging.drawn import draw_fundus
 from ocunet_pacs.report.readable import as_text
 from tests.acceptance.conftest import wrap_study
 from tests.acceptance.pacs import Contents, assert_valid, destination, download
@@ -51,10 +52,16 @@ def marked(ds: Dataset, name: str) -> Dataset:
     return ds
 
 
-def without_patient() -> Dataset:
+def eye() -> Dataset:
+    """An uncompressed photograph that can be assessed."""
     ds = photograph(rows=240, columns=320)
+    ds.PixelData = draw_fundus(seed=9, laterality=Laterality.RIGHT, size=(320, 240)).tobytes()
+    return ds
+
+
+def without_patient() -> Dataset:
+    ds = eye()
     del ds.PatientName, ds.PatientID
-    ds.PixelData = np.zeros((240, 320, 3), np.uint8).tobytes()
     return ds
 
 
@@ -65,6 +72,7 @@ REPORTED = {
     "1 x 1": (lambda: photograph(rows=1, columns=1), "too_small"),
     "monochrome": (lambda: photograph(rows=240, columns=320, samples=1), "not_colour"),
     "four samples": (lambda: photograph(rows=240, columns=320, samples=4), "unsupported_photometric_interpretation"),
+    "a pattern that is no fundus": (lambda: photograph(rows=240, columns=320), "not_a_fundus_photograph"),
     "secondary capture": (
         lambda: _as_class(photograph(rows=240, columns=320), "1.2.840.10008.5.1.4.1.1.7"),
         "sop_class_not_analysed",
@@ -72,7 +80,7 @@ REPORTED = {
 }
 ASSESSED = {
     "no patient": without_patient,
-    "non-ASCII name": lambda: marked(photograph(rows=240, columns=320), "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+    "non-ASCII name": lambda: marked(eye(), "Yamada^Tarou=山田^太郎=やまだ^たろう"),
 }
 
 
