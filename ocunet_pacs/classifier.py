@@ -27,7 +27,6 @@ from ocunet_pacs.imaging.decode import photograph_pixels
 from ocunet_pacs.imaging.part10 import refusal, refusing
 from ocunet_pacs.imaging.pixels import check_size
 from ocunet_pacs.imaging.prepare import prepare
-from ocunet_pacs.imaging.quality_limits import QualityLimits
 from ocunet_pacs.intake.eligibility import OPHTHALMIC_PHOTOGRAPHY_8_BIT, eligibility
 from ocunet_pacs.model.manifest import DEFAULT_POINT
 from ocunet_pacs.model.predictor import Predictor
@@ -268,7 +267,7 @@ class _Given(AnyFile):
 
     def __init__(self, predictor: Predictor, inputs: Sequence[Input]) -> None:
         made = predictor.manifest
-        super().__init__(made.preprocess, QualityLimits.from_dict(made.quality) if made.quality else None)
+        super().__init__(made.preprocess, made.quality_limits)
         self._inputs = inputs
 
     def header(self, path: Path) -> ImageHeader:

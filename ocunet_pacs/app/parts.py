@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ocunet_pacs.imaging.quality_limits import QualityLimits
 from ocunet_pacs.model.predictor import Predictor
 from ocunet_pacs.report.report_settings import ReportSettings
 
@@ -31,9 +30,3 @@ def load_predictor(settings: Settings) -> Predictor:
         batch_size=None if settings.model.batch_size == "auto" else settings.model.batch_size,
         operating_point=settings.model.operating_point,
     )
-
-
-def quality_limits(predictor: Predictor) -> QualityLimits | None:
-    """What the bundle asks of a photograph; None where it was made without such limits."""
-    limits = predictor.manifest.quality
-    return QualityLimits.from_dict(limits) if limits else None

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ocunet_pacs import __version__
-from ocunet_pacs.app.parts import quality_limits
 from ocunet_pacs.app.process import utc_now
 from ocunet_pacs.app.readable import write_readable
 from ocunet_pacs.domain.errors import BadInput, ConfigError
@@ -109,7 +108,7 @@ def predict(
     With `out`, each study gets a folder there with its report and heatmaps, and the wrapped form of a photograph that
     was not DICOM: every photograph is a study of its own, because nothing says which ones belong to one patient.
     """
-    reader = AnyFile(predictor.manifest.preprocess, quality_limits(predictor))
+    reader = AnyFile(predictor.manifest.preprocess, predictor.manifest.quality_limits)
     studies: dict[str, list[_Input]] = {}
     for path in find_inputs(paths):
         prepared = _prepare(path, out)

@@ -13,7 +13,7 @@ import structlog
 from ocunet_pacs import __version__, systemd
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
-from ocunet_pacs.app.parts import load_predictor, quality_limits, report_settings
+from ocunet_pacs.app.parts import load_predictor, report_settings
 from ocunet_pacs.app.process import Watchdog, announce_ready, role_name, stop_on_signals, utc_now
 from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.imaging.pool import PreparingPool
@@ -51,7 +51,7 @@ def work(settings: Settings) -> int:
             workers=_decoders(settings),
             timeout=model.decode_timeout,
             memory_bytes=model.decode_memory,
-            limits=quality_limits(predictor),
+            limits=predictor.manifest.quality_limits,
         ) as pool,
         BatchingClassifier(
             predictor, max_batch=predictor.batch_size, max_wait=model.batch_wait, hung_after=model.hung_after

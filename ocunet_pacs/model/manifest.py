@@ -141,6 +141,11 @@ class Manifest(_Strict):
         return tuple(label for label in BY_NAME if label not in self.labels)
 
     @property
+    def quality_limits(self) -> QualityLimits | None:
+        """What the bundle asks of a photograph; None where it was made without such limits."""
+        return QualityLimits.from_dict(self.quality) if self.quality else None
+
+    @property
     def digest(self) -> str:
         """sha256 (hex) that identifies the bundle: everything in this manifest, and through it the weights."""
         content = {key: value for key, value in self._content().items() if key not in _DIGESTS}
