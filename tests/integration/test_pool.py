@@ -233,8 +233,11 @@ def test_a_waiting_call_gets_its_turn(tmp_path):
 
 def test_closing_fails_what_is_under_way_and_can_be_done_twice(tmp_path):
     with pool_of() as pool, ThreadPoolExecutor(2) as threads:
-        looping = threads.submit(lambda: list(pool.photographs(photograph_file(tmp_path, "loop"))))
-        waiting = threads.submit(lambda: list(pool.photographs(photograph_file(tmp_path))))
+        files = photograph_file(tmp_path, "loop"), photograph_file(tmp_path)
+        looping = threads.submit(lambda: list(pool.photographs(files[0])))
+        while pool._free:
+            time.sleep(0.01)
+        waiting = threads.submit(lambda: list(pool.photographs(files[1])))
         time.sleep(0.3)
         (process_id,) = pool.process_ids
         pool.close()
