@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import threading
 from typing import TYPE_CHECKING
 
 import structlog
@@ -11,12 +9,11 @@ import structlog
 from ocunet_pacs import systemd
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
-from ocunet_pacs.app.process import Watchdog, announce_ready, stop_on_signals, utc_now
+from ocunet_pacs.app.loops import start_loops
+from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.delivery.cstore import CStoreSender, Destination
 from ocunet_pacs.domain.job import JobKind
-from ocunet_pacs.jobs.reaper import owner_name
 from ocunet_pacs.jobs.sql import SqlJobs
-from ocunet_pacs.pipeline.loop import Loop
 from ocunet_pacs.pipeline.steps import DeliveryTools
 from ocunet_pacs.pipeline.steps import deliver as deliver_step
 from ocunet_pacs.store.files import Files
@@ -48,28 +45,15 @@ def deliver(settings: Settings) -> int:
     housekeeping = Housekeeping()
     housekeeping.reap(jobs)
     housekeeping.start()
-    watchdog = Watchdog()
-
-    def run(number: int) -> None:
-        Loop(
-            jobs,
-            [JobKind.DELIVER],
-            lambda job, alive: deliver_step(job, tools, alive),
-            owner=owner_name(f"deliver-{number}"),
-            stop=stop,
-            clock=utc_now,
-            random=random.random,
-            lease=settings.jobs.lease,
-            poll=settings.jobs.poll_interval,
-            beat=watchdog.beat,
-        ).run()
-
-    threads = [
-        threading.Thread(target=run, args=(number,), name=f"deliver-{number}")
-        for number in range(max(2, len(settings.destinations) + 1))
-    ]
-    for thread in threads:
-        thread.start()
+    threads = start_loops(
+        settings,
+        jobs,
+        JobKind.DELIVER,
+        lambda job, alive: deliver_step(job, tools, alive),
+        role="deliver",
+        count=max(2, len(settings.destinations) + 1),
+        stop=stop,
+    )
     announce_ready("deliver")
     structlog.get_logger().info("delivering", destinations=[d.name for d in settings.destinations])
     for thread in threads:

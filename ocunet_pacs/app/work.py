@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -13,22 +11,20 @@ import structlog
 from ocunet_pacs import __version__, systemd
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
+from ocunet_pacs.app.loops import start_loops
 from ocunet_pacs.app.parts import load_predictor, report_settings
-from ocunet_pacs.app.process import Watchdog, announce_ready, role_name, stop_on_signals, utc_now
+from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.imaging.pool import PreparingPool
 from ocunet_pacs.intake.eligibility import eligibility
-from ocunet_pacs.jobs.reaper import owner_name
 from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.model.batching import BatchingClassifier
 from ocunet_pacs.model.runtime import settle_allocator
-from ocunet_pacs.pipeline.loop import Loop
 from ocunet_pacs.pipeline.steps import AnalysisTools, analyse
 from ocunet_pacs.report.reporter import Reports
 from ocunet_pacs.store.files import Files
 
 if TYPE_CHECKING:
-    from ocunet_pacs.app.process import StopFlag
     from ocunet_pacs.domain.ports import Classifier, PhotographReader
     from ocunet_pacs.settings import Settings
 
@@ -69,7 +65,17 @@ def work(settings: Settings) -> int:
         housekeeping.reap(jobs)
         housekeeping.start()
         tools = _tools(settings, jobs, pool, classifier)
-        threads = _start(settings, jobs, tools, stop, 8 if predictor.on_gpu else 2)
+        # One thread a study; the photographs of all of them meet in the classifier's batches.
+        at_once = model.studies_at_once
+        threads = start_loops(
+            settings,
+            jobs,
+            JobKind.ANALYSE,
+            lambda job, alive: analyse(job, tools, alive),
+            role="work",
+            count=(8 if predictor.on_gpu else 2) if at_once == "auto" else at_once,
+            stop=stop,
+        )
         announce_ready("work")
         log.info("working", studies_at_once=len(threads))
         while any(thread.is_alive() for thread in threads):
@@ -105,30 +111,3 @@ def _tools(settings: Settings, jobs: SqlJobs, reader: PhotographReader, classifi
         batch_size=4,
         clock=utc_now,
     )
-
-
-def _start(
-    settings: Settings, jobs: SqlJobs, tools: AnalysisTools, stop: StopFlag, auto: int
-) -> list[threading.Thread]:
-    """One thread a study; the photographs of all of them meet in the classifier's batches."""
-    at_once = auto if settings.model.studies_at_once == "auto" else settings.model.studies_at_once
-    watchdog = Watchdog()
-
-    def run(number: int) -> None:
-        Loop(
-            jobs,
-            [JobKind.ANALYSE],
-            lambda job, alive: analyse(job, tools, alive),
-            owner=owner_name(f"{role_name('work')}-{number}"),
-            stop=stop,
-            clock=utc_now,
-            random=random.random,
-            lease=settings.jobs.lease,
-            poll=settings.jobs.poll_interval,
-            beat=watchdog.beat,
-        ).run()
-
-    threads = [threading.Thread(target=run, args=(n,), name=f"study-{n}", daemon=True) for n in range(at_once)]
-    for thread in threads:
-        thread.start()
-    return threads
