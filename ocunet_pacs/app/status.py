@@ -29,42 +29,35 @@ def status(settings: Settings) -> dict[str, Any]:
     `problems` says in a sentence each why `ready` is false.
     """
     problems: list[str] = []
-    answer: dict[str, Any] = {
-        "ready": False,
-        "jobs": None,
-        "deliveries": None,
-        "store": _store(settings, problems),
-        "bundle": _bundle(settings, problems),
-        "database": _database(settings, problems),
-        "problems": problems,
-    }
-    if answer["database"]["ok"]:
-        answer["jobs"], answer["deliveries"], answer["dead"] = _queue(settings)
+    store, bundle = _store(settings, problems), _bundle(settings, problems)
+    database, queue = _database(settings, problems)
+    answer = {"ready": False, **queue, "store": store, "bundle": bundle, "database": database, "problems": problems}
     _listener(settings, problems)
     answer["ready"] = not problems
     return answer
 
 
-def _database(settings: Settings, problems: list[str]) -> dict[str, Any]:
+def _database(settings: Settings, problems: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The database's own row, and what its queue holds (nothing where it cannot be used)."""
     dialect = settings.database.url.partition(":")[0].partition("+")[0]
     try:
-        open_database(settings).dispose()
+        engine = open_database(settings)
+        try:
+            return {"type": dialect, "ok": True}, _queue(SqlJobs(engine))
+        finally:
+            engine.dispose()
     except DatabaseError as error:
         problems.append(f"database: {error}")
-        return {"type": dialect, "ok": False}
-    return {"type": dialect, "ok": True}
+        return {"type": dialect, "ok": False}, {"jobs": None, "deliveries": None}
 
 
-def _queue(settings: Settings) -> tuple[dict[str, int], dict[str, int], list[dict[str, Any]]]:
-    engine = open_database(settings)
-    try:
-        queue = SqlJobs(engine)
-        counts = queue.counts()
-        jobs = {str(state): counts.get((JobKind.ANALYSE, state), 0) for state in JobState}
-        deliveries = {str(state): counts.get((JobKind.DELIVER, state), 0) for state in JobState}
-        return jobs, deliveries, [_dead(job) for job in queue.find(state=JobState.DEAD, limit=5)]
-    finally:
-        engine.dispose()
+def _queue(queue: SqlJobs) -> dict[str, Any]:
+    counts = queue.counts()
+    return {
+        "jobs": {str(state): counts.get((JobKind.ANALYSE, state), 0) for state in JobState},
+        "deliveries": {str(state): counts.get((JobKind.DELIVER, state), 0) for state in JobState},
+        "dead": [_dead(job) for job in queue.find(state=JobState.DEAD, limit=5)],
+    }
 
 
 def _dead(job: Job) -> dict[str, Any]:
