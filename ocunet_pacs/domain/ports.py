@@ -29,6 +29,17 @@ if TYPE_CHECKING:
     """(height, width, 3), red green blue, 0 to 255."""
 
 
+class Count(Protocol):
+    """Where events are counted; `ocunet_pacs.metrics.COUNTERS` has the names and their labels."""
+
+    def __call__(self, name: str, amount: int = 1, /, **labels: str) -> None:
+        """Add `amount`."""
+
+
+def count_nothing(name: str, amount: int = 1, /, **labels: str) -> None:
+    """For callers that keep no count."""
+
+
 class JobQueue(Protocol):
     """Claim, lease, guarded finish. Every call is one transaction; every time is passed in, aware UTC."""
 

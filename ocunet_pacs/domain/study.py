@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,12 @@ class ReceivedInstance:
     received_at: datetime
     opens_study: bool = True
     """False for objects that are kept but must not start an analysis: our own results coming back."""
+    source: str = ""
+    """Name of the source in the settings that it came from; "" for a sender that is not listed."""
+    quiet_period: timedelta = timedelta(seconds=10)
+    """How long its study must stay quiet after it to count as complete."""
+    patient_digest: str = ""
+    """Stands for the patient whom the object names: equal for equal patients, and says nothing about them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +130,7 @@ class StoredInstance:
     transfer_syntax_uid: str
     file_key: str
     ordinal: int
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

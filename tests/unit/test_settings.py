@@ -10,6 +10,7 @@ import yaml
 
 from ocunet_pacs import settings
 from ocunet_pacs.domain.errors import ConfigError
+from ocunet_pacs.settings.sample import section_of
 from tests.conftest import PROJECT
 
 DOCUMENTED = """
@@ -44,24 +45,25 @@ def test_the_sample_holds_every_default_and_is_the_file_in_the_repository() -> N
 
 def test_every_setting_is_in_the_sample_with_its_purpose() -> None:
     text = settings.sample()
-    for name, field in settings.Settings.model_fields.items():
-        section = settings.Destination if name == "destinations" else field.annotation
+    for field in settings.Settings.model_fields.values():
+        section = section_of(field.annotation)
         for key, described in section.model_fields.items():
             assert f"{key}: " in text
             assert described.description
             assert described.description in text
 
 
-def test_the_destination_that_the_sample_shows_is_valid() -> None:
+@pytest.mark.parametrize("name", ["destinations", "sources", "archives", "watch"])
+def test_the_item_that_the_sample_shows_of_a_list_is_valid(name: str) -> None:
     lines = settings.sample().splitlines()
-    start = lines.index("# destinations:")
+    start = lines.index(f"# {name}:")
     shown = [lines[start]]
     for line in lines[start + 1 :]:
         if not line.startswith("#  "):
             break
         shown.append(line)
     tree = yaml.safe_load("\n".join(line.removeprefix("# ") for line in shown))
-    assert settings.from_tree(tree).destinations[0].port == 4242
+    assert len(getattr(settings.from_tree(tree), name)) == 1
 
 
 def test_all_mistakes_are_reported_together_each_with_its_path(tmp_path: Path) -> None:

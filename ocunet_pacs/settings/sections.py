@@ -1,0 +1,166 @@
+"""The sections of the settings that concern the whole product, from the network to the logs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+
+from ocunet_pacs.settings.kinds import AETitle, Auto, Duration, Name, Port, Section, Size, database_url
+
+
+class Dicom(Section):
+    """Our own application entity: what a camera or PACS is pointed at."""
+
+    ae_title: AETitle = Field(
+        default="OCUNET", description="our AE title; senders call it and destinations see it as caller"
+    )
+    host: str = Field(default="0.0.0.0", description="address to listen on; 127.0.0.1 keeps it on this machine")  # noqa: S104
+    port: Port = Field(default=11112, description="port to listen on; 0 takes a free one")
+    check_called_ae_title: bool = Field(default=True, description="reject senders that call another AE title than ours")
+    only_listed_sources: bool = Field(default=False, description="reject senders that are not among `sources`")
+    processes: int = Field(
+        default=1, ge=1, le=64, description="processes that share the port, for many senders at once"
+    )
+    max_associations: int = Field(
+        default=64, ge=1, description="associations served at once by a process; more are rejected as congested"
+    )
+    idle_timeout: Duration = Field(
+        default="60s", validate_default=True, description="a silent peer is cut off after this"
+    )
+
+
+class Database(Section):
+    """Where the rows live."""
+
+    url: Annotated[str, AfterValidator(database_url)] = Field(
+        default="sqlite:///var/lib/ocunet-pacs/ocunet.db",
+        validate_default=True,
+        description="sqlite:///absolute/path.db, or postgresql://user:password@host/name",
+    )
+
+
+class Store(Section):
+    """Where the files live; patient data, so keep it on a disk of your own."""
+
+    path: Path = Field(default=Path("/var/lib/ocunet-pacs/store"), description="folder for received images and results")
+    min_free: Size = Field(
+        default="1 GiB", validate_default=True, description="below this C-STORE answers 0xA700, out of resources"
+    )
+
+
+class Model(Section):
+    """Which weights, and where they run."""
+
+    bundle: Path = Field(default=Path("/var/lib/ocunet-pacs/bundles/active"), description="folder of the model bundle")
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu or cuda:N")
+    allow_untrained: bool = Field(
+        default=False, description="run a bundle without training (tests and demonstrations only)"
+    )
+    operating_point: Name = Field(
+        default="default",
+        description="which of the bundle's threshold sets counts as positive; `model show` lists them",
+    )
+    studies_at_once: Auto = Field(
+        default="auto", description="studies analysed side by side, whose photographs share passes; auto: 2, on a GPU 8"
+    )
+    batch_size: Auto = Field(
+        default="auto", description="photographs in one pass of the network at most; auto: 4, on a GPU 32"
+    )
+    batch_wait: Duration = Field(
+        default="10ms", validate_default=True, description="how long a photograph waits for others to share its pass"
+    )
+    hung_after: Duration = Field(
+        default="2m",
+        validate_default=True,
+        description="a pass that takes longer means a hung device: the worker restarts",
+    )
+    decoders: Auto = Field(
+        default="auto", description="processes that decode and prepare photographs; auto: one a processor, 16 at most"
+    )
+    decode_timeout: Duration = Field(
+        default="60s", validate_default=True, description="a picture that takes longer is given up, with a reason"
+    )
+    decode_memory: Size = Field(
+        default="3 GiB", validate_default=True, description="a picture that needs more is given up, with a reason"
+    )
+
+
+class Assembly(Section):
+    """When a study counts as complete. C-STORE never says so; a later image makes a new revision of the report."""
+
+    quiet_period: Duration = Field(
+        default="10s", validate_default=True, description="no image for this long closes the study"
+    )
+    force_after: Duration = Field(
+        default="10m", validate_default=True, description="a study is closed after this even when images still come"
+    )
+    close_on_release: bool = Field(
+        default=False, description="the end of the association closes the study: for senders that send a study in one"
+    )
+
+
+class Report(Section):
+    """What the results say."""
+
+    content_qualification: Literal["RESEARCH", "PRODUCT", "SERVICE"] = Field(
+        default="RESEARCH", description="Content Qualification (0018,9004): RESEARCH, PRODUCT or SERVICE"
+    )
+    include_below_threshold: bool = Field(
+        default=False, description="report the probabilities of labels below their threshold too"
+    )
+    nothing_eligible: bool = Field(
+        default=True, description="report a study in which no image could be assessed, with the reasons"
+    )
+    heatmap_labels: int = Field(default=3, ge=1, le=6, description="leading positive labels explained in one heatmap")
+
+
+class Destination(Section):
+    """One PACS that the results go to."""
+
+    example: ClassVar[dict[str, str]] = {"name": "pacs", "ae_title": "ORTHANC", "host": "127.0.0.1", "port": "4242"}
+
+    name: Name = Field(description="short name, used in commands and logs")
+    ae_title: AETitle = Field(description="AE title of the destination")
+    host: str = Field(description="host name or address")
+    port: Port = Field(description="port")
+    timeout: Duration = Field(default="30s", validate_default=True, description="how long it may stay silent")
+
+
+class Jobs(Section):
+    """How work is retried."""
+
+    lease: Duration = Field(
+        default="5m", validate_default=True, description="a worker that is silent for this long loses its job"
+    )
+    analysis_attempts: int = Field(default=3, ge=1, description="tries of one analysis before it waits for a person")
+    delivery_attempts: int = Field(
+        default=12,
+        ge=1,
+        description="refusals of one delivery before it waits for a person; a PACS that is down costs none",
+    )
+    unavailable_delay: Duration = Field(
+        default="30s", validate_default=True, description="wait before a PACS that did not answer is tried again"
+    )
+    poll_interval: Duration = Field(
+        default="250ms", validate_default=True, description="how often an idle worker looks for work"
+    )
+
+
+class Metrics(Section):
+    """Counters for Prometheus; never patient data."""
+
+    host: str = Field(default="127.0.0.1", description="address to listen on; the default stays on this machine")
+    port: Port = Field(default=9464, description="port of /metrics; 0: none")
+
+
+class Logging(Section):
+    """What is written to standard error; never patient data."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error"
+    )
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="json, console, or auto: console on a terminal, else json"
+    )

@@ -1,0 +1,59 @@
+"""All of the settings together, and what must hold between sections."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from ocunet_pacs.settings.intake import Archive, Backfill, Eligibility, Retention, Source, Stow, Tls, WatchFolder
+from ocunet_pacs.settings.kinds import Section
+from ocunet_pacs.settings.sections import (
+    Assembly,
+    Database,
+    Destination,
+    Dicom,
+    Jobs,
+    Logging,
+    Metrics,
+    Model,
+    Report,
+    Store,
+)
+
+
+class Settings(Section):
+    """All of it. Frozen: what a process started with is what it runs with."""
+
+    dicom: Dicom = Dicom()
+    tls: Tls = Tls()
+    sources: tuple[Source, ...] = Field(
+        default=(), description="who sends, and what is different for each; the first that fits counts"
+    )
+    database: Database = Database()
+    store: Store = Store()
+    retention: Retention = Retention()
+    model: Model = Model()
+    eligibility: Eligibility = Eligibility()
+    assembly: Assembly = Assembly()
+    report: Report = Report()
+    destinations: tuple[Destination, ...] = Field(
+        default=(), description="where results are sent; without any they stay in the store"
+    )
+    archives: tuple[Archive, ...] = Field(
+        default=(), description="where `ocunet-pacs backfill` can fetch past studies from"
+    )
+    backfill: Backfill = Backfill()
+    stow: Stow = Stow()
+    watch: tuple[WatchFolder, ...] = Field(
+        default=(), description="folders in which cameras that only export files leave their pictures"
+    )
+    jobs: Jobs = Jobs()
+    metrics: Metrics = Metrics()
+    logging: Logging = Logging()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Settings:
+        for section in ("destinations", "sources", "archives", "watch"):
+            names = [item.name for item in getattr(self, section)]
+            if len(set(names)) != len(names):
+                raise ValueError(f"{section}: every one needs a name of its own")
+        return self
