@@ -8,7 +8,8 @@
     │   └── UntrainedBundle      the bundle's weights are untrained and the settings do not allow that
     ├── DeviceHung               the device that runs the network does not answer: its process must start again
     ├── StoreError               a file could not be stored or read
-    │   └── StoreFull            there is no room for another file
+    │   ├── StoreFull            there is no room for another file
+    │   └── RateExceeded         a source sends more objects a minute than its settings allow
     ├── DatabaseError            the database cannot be used as it is
     │   └── SchemaMismatch       its schema is older or newer than this release's
     ├── InvalidReport            an object that we made breaks the standard's rules and must not leave the house
@@ -73,6 +74,10 @@ class StoreError(OcunetError):
 
 class StoreFull(StoreError):
     """There is no room for another file."""
+
+
+class RateExceeded(StoreError):
+    """A source sends more objects a minute than its settings allow."""
 
 
 class DatabaseError(OcunetError):

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 from pydicom.uid import UID
 
-from ocunet_pacs.domain.errors import BadInput, DatabaseError, StoreError, StoreFull
+from ocunet_pacs.domain.errors import BadInput, DatabaseError, RateExceeded, StoreError, StoreFull
+from ocunet_pacs.domain.ports import count_nothing
 from ocunet_pacs.domain.study import ReceivedInstance
 from ocunet_pacs.intake import admission
+from ocunet_pacs.intake.access import UNLISTED, SourceRule
+from ocunet_pacs.intake.admission import Refusal
 from ocunet_pacs.intake.completeness import is_complete
 from ocunet_pacs.logs import study_digest
 
@@ -19,9 +22,11 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from ocunet_pacs.domain.ports import Ledger
+    from _typeshed import ReadableBuffer
+
+    from ocunet_pacs.domain.ports import Count, Ledger
     from ocunet_pacs.domain.study import ImageHeader
-    from ocunet_pacs.intake.admission import Refusal
+    from ocunet_pacs.intake.access import Pace
 
 
 class IncomingFile(Protocol):
@@ -39,7 +44,7 @@ class IncomingFile(Protocol):
     def sha256(self) -> str:
         """Hexadecimal digest of them."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: ReadableBuffer) -> None:
         """Append all of `data`. StoreFull, StoreError."""
 
     def close(self) -> None:
@@ -70,19 +75,34 @@ class IncomingStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoreRequest:
-    """A C-STORE request without its data set."""
+    """A C-STORE request, or its equal on another way in, without its data set."""
 
     calling_ae_title: str
     abstract_syntax_uid: str
     transfer_syntax_uid: str
     affected_sop_class_uid: str
     affected_sop_instance_uid: str
+    source: SourceRule = UNLISTED
+    way: str = "dicom"
+    """How it came; a label of the count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """An object that is durable now, file and row."""
+
+    study_instance_uid: str
+    is_new: bool
+    """False for one that was there already."""
+    opens_study: bool
+    """False for our own results coming back."""
 
 
 class Reception:
     """Takes received objects into the store and the ledger. Used by many threads at once.
 
     `new_token` gives 32 hexadecimal digits that were never given before (a random UUID's); `now` gives aware UTC.
+    Without a `pace` sources may send as fast as they like.
     """
 
     def __init__(
@@ -94,6 +114,8 @@ class Reception:
         now: Callable[[], datetime],
         new_token: Callable[[], str],
         min_free_bytes: int,
+        pace: Pace | None = None,
+        count: Count = count_nothing,
     ) -> None:
         self._files = files
         self._ledger = ledger
@@ -101,9 +123,13 @@ class Reception:
         self._now = now
         self._new_token = new_token
         self._min_free_bytes = min_free_bytes
+        self._pace = pace
+        self._count = count
 
-    def open(self) -> IncomingFile:
-        """A file for the next object. StoreFull when there is no room for one."""
+    def open(self, source: SourceRule) -> IncomingFile:
+        """A file for the next object. StoreFull when there is no room for one, RateExceeded when it comes too soon."""
+        if self._pace is not None and not self._pace.may_send(source):
+            raise RateExceeded(f"source {source.name} sends more objects a minute than its settings allow")
         self.require_room()
         return self._files.open_incoming(self._new_token())
 
@@ -112,36 +138,45 @@ class Reception:
         if self._files.free_bytes() < self._min_free_bytes:
             raise StoreFull("less disk space is free than the settings keep free")
 
-    def receive(self, request: StoreRequest, file: IncomingFile) -> Refusal | None:
-        """Take the object, or say why not; None means it is durable, file and row. Logs one line and never raises.
+    def receive(self, request: StoreRequest, file: IncomingFile) -> Receipt | Refusal:
+        """Take the object, or say why not; a receipt means it is durable. Logs one line, counts, and never raises.
 
         The file is gone afterwards unless it was adopted. An object that is there already is acknowledged and not
         stored again.
         """
         log = _log_for(request)
         try:
-            refusal = self._take(request, file, log)
-            if refusal is not None:
-                log.warning("instance_refused", status=f"0x{refusal.status:04X}", reason=refusal.comment)
+            taken = self._take(request, file, log)
+            if isinstance(taken, Refusal):
+                log.warning("instance_refused", status=f"0x{taken.status:04X}", reason=taken.comment)
+                self._counted(request, "refused", taken.comment)
+            else:
+                self._counted(request, "stored" if taken.is_new else "repeated")
         except Exception as error:
             # The listener must survive whatever one object does to it.
-            refusal = refusal_for(error)
-            log.exception("instance_failed", status=f"0x{refusal.status:04X}", reason=refusal.comment)
+            taken = refusal_for(error)
+            log.exception("instance_failed", status=f"0x{taken.status:04X}", reason=taken.comment)
+            self._counted(request, "failed", taken.comment)
         try:
             file.discard()
         except (StoreError, OSError) as error:
             log.warning("incoming_file_left_behind", exc_info=error)
-        return refusal
+        return taken
 
     def refuse(self, request: StoreRequest, error: Exception) -> Refusal:
-        """The answer, logged, to an object whose bytes could not be kept."""
+        """The answer, logged and counted, to an object whose bytes could not be kept."""
         refusal = refusal_for(error)
         _log_for(request).warning("instance_refused", status=f"0x{refusal.status:04X}", reason=refusal.comment)
+        self._counted(request, "refused", refusal.comment)
         return refusal
+
+    def _counted(self, request: StoreRequest, outcome: str, reason: str = "") -> None:
+        """The reasons are those of `admission`: a short list, and none holds a value of a data set."""
+        self._count("instances", way=request.way, source=request.source.name, outcome=outcome, reason=reason)
 
     def _take(
         self, request: StoreRequest, file: IncomingFile, log: structlog.typing.FilteringBoundLogger
-    ) -> Refusal | None:
+    ) -> Receipt | Refusal:
         file.close()
         self.require_room()
         try:
@@ -163,7 +198,7 @@ class Reception:
             size_bytes=file.size,
             own_output=ours,
         )
-        return None
+        return Receipt(header.study_instance_uid, is_new=added, opens_study=not ours)
 
     def _record(self, request: StoreRequest, file: IncomingFile, header: ImageHeader) -> tuple[bool, bool]:
         """File first, row second: (whether the row is new, whether we made the object)."""
@@ -181,6 +216,8 @@ class Reception:
             source_ae_title=request.calling_ae_title,
             received_at=self._now(),
             opens_study=not ours,
+            source=request.source.name,
+            quiet_period=request.source.quiet_period,
         )
         self._files.adopt(file.path, key)
         try:
@@ -204,6 +241,8 @@ class Reception:
 
 def refusal_for(error: Exception) -> Refusal:
     """The status that an error answers with."""
+    if isinstance(error, RateExceeded):
+        return admission.TOO_FAST
     if isinstance(error, StoreFull):
         return admission.OUT_OF_SPACE
     if isinstance(error, StoreError):
@@ -217,6 +256,7 @@ def _log_for(request: StoreRequest) -> structlog.typing.FilteringBoundLogger:
     log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
     return log.bind(
         calling_ae_title=request.calling_ae_title,
+        source=request.source.name,
         sop_class=UID(request.affected_sop_class_uid).name,
         transfer_syntax=UID(request.transfer_syntax_uid).name,
     )

@@ -1,4 +1,4 @@
-"""The listener: C-ECHO and C-STORE SCP (PS3.4 annexes A and B) on pynetdicom."""
+"""The listener: C-ECHO and C-STORE SCP (PS3.4 annexes A and B) on pynetdicom, with and without TLS."""
 
 from __future__ import annotations
 
@@ -13,40 +13,55 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 
 from ocunet_pacs.domain.errors import ConfigError
-from ocunet_pacs.intake.admission import NO_DATA_SET, Status
+from ocunet_pacs.domain.ports import count_nothing
+from ocunet_pacs.intake.access import UNLISTED, AccessRules, Pace, Places, SourceRule
+from ocunet_pacs.intake.admission import NO_DATA_SET, Refusal, Status
 from ocunet_pacs.intake.contexts import supported_contexts
 from ocunet_pacs.intake.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from ocunet_pacs.intake.reception import Reception, StoreRequest
-from ocunet_pacs.intake.wire import MAX_PDU, Handler, Server, Spool, SpoolingProvider, quiet_pynetdicom
+from ocunet_pacs.intake.server import Acceptor, Entrance, Server
+from ocunet_pacs.intake.tls import server_context
+from ocunet_pacs.intake.wire import MAX_PDU, Spool, quiet_pynetdicom
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
-    from ocunet_pacs.domain.ports import Ledger
+    from ocunet_pacs.domain.ports import Count, Ledger
     from ocunet_pacs.domain.study import ImageHeader
-    from ocunet_pacs.intake.admission import Refusal
-    from ocunet_pacs.intake.reception import IncomingStore
+    from ocunet_pacs.intake.reception import IncomingStore, Receipt
+    from ocunet_pacs.intake.tls import TlsConfig
 
 
 @dataclass(frozen=True, slots=True)
 class ListenerConfig:
-    """`port` 0 takes a free one. No `calling_ae_titles` means that anybody may send."""
+    """Ports: 0 takes a free one, None opens none. TLS is on where `tls` says with which files."""
 
     ae_title: str
     host: str
-    port: int
+    port: int | None
     min_free_bytes: int
-    max_associations: int = 32
+    max_associations: int = 64
     idle_timeout: timedelta = timedelta(seconds=60)
     negotiation_timeout: timedelta = timedelta(seconds=30)
     check_called_ae_title: bool = True
-    calling_ae_titles: tuple[str, ...] = ()
+    sources: tuple[SourceRule, ...] = ()
+    others: SourceRule | None = UNLISTED
+    """For senders that fit none of `sources`; None: they are turned away."""
+    tls: TlsConfig | None = None
+    tls_port: int = 0
+    share_port: bool = False
+    """Whether other processes listen on the same ports."""
 
 
 class Listener:
-    """Receives until it is stopped; `start` returns once the port is bound, so it is READY then."""
+    """Receives until it is stopped; `start` returns once the ports are bound, so it is READY then.
+
+    `released` is told, by the association's own thread, which studies an association brought that was released (not
+    aborted) by a sender whose source says close_on_release: their Study Instance UIDs, without our own results'.
+    """
 
     def __init__(
         self,
@@ -57,8 +72,12 @@ class Listener:
         read_header: Callable[[Path], ImageHeader],
         now: Callable[[], datetime],
         new_token: Callable[[], str],
+        monotonic: Callable[[], float] = time.monotonic,
+        count: Count = count_nothing,
+        released: Callable[[frozenset[str]], None] | None = None,
     ) -> None:
         self._config = config
+        self._released = released
         self._reception = Reception(
             files,
             ledger,
@@ -66,93 +85,168 @@ class Listener:
             now=now,
             new_token=new_token,
             min_free_bytes=config.min_free_bytes,
+            pace=Pace(monotonic),
+            count=count,
         )
-        self._server: Server | None = None
-        self._thread: threading.Thread | None = None
+        rules = AccessRules(
+            called_ae_title=config.ae_title if config.check_called_ae_title else None,
+            sources=config.sources,
+            others=config.others,
+            max_associations=config.max_associations,
+        )
+        self._entrance = Entrance(
+            rules,
+            Places(config.max_associations),
+            self._reception,
+            count,
+            handshake_seconds=config.negotiation_timeout.total_seconds(),
+        )
+        self._servers: list[Server] = []
+        self._threads: list[threading.Thread] = []
 
     @property
     def port(self) -> int:
-        """The port that is listened on. RuntimeError before `start`."""
-        if self._server is None:
-            raise RuntimeError("the listener is not started")
-        return int(self._server.server_address[1])
+        """The port without TLS. RuntimeError before `start`, or where there is none."""
+        return self._port(tls=False)
+
+    @property
+    def tls_port(self) -> int:
+        """The port with TLS. RuntimeError before `start`, or where there is none."""
+        return self._port(tls=True)
+
+    def _port(self, *, tls: bool) -> int:
+        for server in self._servers:
+            if (server.ssl_context is not None) == tls:
+                return int(server.server_address[1])
+        raise RuntimeError("the listener is not started, or has no such port")
 
     @property
     def active_associations(self) -> int:
         """How many peers are connected."""
-        return len(self._server.active_associations) if self._server is not None else 0
+        return sum(len(server.active_associations) for server in self._servers)
 
     def start(self) -> None:
-        """Bind the port and accept in a thread of its own. ConfigError when the port cannot be bound."""
+        """Bind the ports and accept in threads of their own. ConfigError when port or TLS files cannot be used."""
         quiet_pynetdicom()
+        config = self._config
+        servers: list[Server] = []
+        try:
+            if config.port is not None:
+                servers.append(self._bind("dicom.port", config.port, None))
+            if config.tls is not None:
+                servers.append(self._bind("tls.port", config.tls_port, server_context(config.tls)))
+        except ConfigError:
+            for server in servers:
+                server.server_close()
+            raise
+        self._servers = servers
+        self._threads = [
+            threading.Thread(target=server.serve_forever, args=(0.1,), name="listener", daemon=True)
+            for server in servers
+        ]
+        for thread in self._threads:
+            thread.start()
+        for server in servers:
+            structlog.get_logger().info(
+                "listening",
+                ae_title=config.ae_title,
+                host=config.host,
+                port=int(server.server_address[1]),
+                tls=server.ssl_context is not None,
+                called_ae_title="checked" if config.check_called_ae_title else "any",
+                senders=[source.name for source in config.sources if source.name] or "any",
+            )
+        if config.others is not None:
+            structlog.get_logger().warning(
+                "anybody_may_send", hint="list the senders in `sources` and set dicom.only_listed_sources"
+            )
+
+    def _bind(self, setting: str, port: int, context: ssl.SSLContext | None) -> Server:
         config = self._config
         ae = AE(ae_title=config.ae_title)
         ae.supported_contexts = supported_contexts()
         ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         ae.maximum_pdu_size = MAX_PDU
-        ae.maximum_associations = config.max_associations
+        # Ours are in `access`; the library's own limit counts connections that never asked for an association.
+        ae.maximum_associations = 1 << 20
         ae.network_timeout = config.idle_timeout.total_seconds()
         ae.dimse_timeout = config.idle_timeout.total_seconds()
         ae.acse_timeout = config.negotiation_timeout.total_seconds()
-        ae.require_called_aet = config.check_called_ae_title
-        ae.require_calling_aet = list(config.calling_ae_titles)
         try:
             server = ae.make_server(
-                (config.host, config.port),
+                (config.host, port),
                 evt_handlers=[
                     (evt.EVT_C_ECHO, _on_echo),
                     (evt.EVT_C_STORE, self._on_store),
+                    (evt.EVT_RELEASED, self._on_released),
                     (evt.EVT_CONN_CLOSE, _on_close),
                 ],
-                server_class=Server.receiving(self._reception),
-                request_handler=Handler,
+                ssl_context=context,
+                server_class=Server.for_entrance(self._entrance, share_port=config.share_port),
             )
         except OSError as error:
-            problem = f"dicom.port: cannot listen on {config.host} port {config.port}: {error.strerror}"
+            problem = f"{setting}: cannot listen on {config.host} port {port}: {error.strerror}"
             raise ConfigError([problem]) from error
         assert isinstance(server, Server)
-        self._server = server
-        self._thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="listener", daemon=True)
-        self._thread.start()
-        structlog.get_logger().info("listening", ae_title=config.ae_title, host=config.host, port=self.port)
+        return server
 
     def stop(self, grace: timedelta = timedelta(seconds=5)) -> None:
         """Accept nobody new, give open associations `grace` to end, abort the rest.
 
         What was acknowledged is durable anyway; a sender whose association is aborted sends again.
         """
-        if self._server is None or self._thread is None:
+        if not self._threads:
             return
-        server = self._server
-        server.shutdown()
-        self._thread.join()
+        self._entrance.places.close()
+        for server in self._servers:
+            server.shutdown()
+        for thread in self._threads:
+            thread.join()
         deadline = time.monotonic() + grace.total_seconds()
-        for association in server.active_associations:
-            association.join(max(0.0, deadline - time.monotonic()))
-        for association in server.active_associations:
-            association.abort()
-            association.join(1.0)
-        self._thread = None
+        for server in self._servers:
+            for association in server.active_associations:
+                association.join(max(0.0, deadline - time.monotonic()))
+            for association in server.active_associations:
+                association.abort()
+                association.join(1.0)
+        self._threads = []
         structlog.get_logger().info("listener_stopped")
 
     def _on_store(self, event: evt.Event) -> Dataset:
+        association = event.assoc
+        assert isinstance(association, Acceptor)
         request = StoreRequest(
-            calling_ae_title=event.assoc.requestor.ae_title.strip(),
+            calling_ae_title=association.requestor.ae_title.strip(),
             abstract_syntax_uid=str(event.context.abstract_syntax),
             transfer_syntax_uid=str(event.context.transfer_syntax),
             affected_sop_class_uid=str(event.request.AffectedSOPClassUID),
             affected_sop_instance_uid=str(getattr(event.request, "AffectedSOPInstanceUID", "")),
+            source=association.source,
         )
         spool = getattr(event.request, "DataSet", None)
-        refusal: Refusal | None = NO_DATA_SET
+        answer: Receipt | Refusal = NO_DATA_SET
         if isinstance(spool, Spool):
             file = spool.take()
             if spool.error is not None:
-                refusal = self._reception.refuse(request, spool.error)
+                answer = self._reception.refuse(request, spool.error)
             elif file is not None:
-                refusal = self._reception.receive(request, file)
-        return _answer(refusal)
+                answer = self._reception.receive(request, file)
+        if isinstance(answer, Refusal):
+            return _answer(answer)
+        if answer.opens_study:
+            association.studies.add(answer.study_instance_uid)
+        return _answer(None)
+
+    def _on_released(self, event: evt.Event) -> None:
+        association = event.assoc
+        assert isinstance(association, Acceptor)
+        if self._released is None or not association.studies or not association.source.close_on_release:
+            return
+        try:
+            self._released(frozenset(association.studies))
+        except Exception as error:  # noqa: BLE001 - the studies close after their quiet period instead
+            structlog.get_logger().error("release_not_used", exc_info=error)
 
 
 def _answer(refusal: Refusal | None) -> Dataset:
@@ -168,11 +262,5 @@ def _on_echo(_event: evt.Event) -> int:
 
 
 def _on_close(event: evt.Event) -> None:
-    association = event.assoc
-    if isinstance(association.dimse, SpoolingProvider):
-        association.dimse.abandon()
-    if association.requestor.primitive is None:
-        # Gone before it asked for an association, as the probes of load balancers are. pynetdicom would go on waiting
-        # for the request, and count the association among the limited number, until the negotiation times out; nothing
-        # in the queue is what it takes for that time-out.
-        association.dul.to_user_queue.put(None)
+    assert isinstance(event.assoc, Acceptor)
+    event.assoc.provider.abandon()

@@ -1,24 +1,22 @@
-"""Where pynetdicom is bent to our needs: data sets go straight to a file, and sockets are read in large blocks.
+"""Where pynetdicom is bent to our needs: data sets go straight from the socket to a file.
 
 pynetdicom's own chunked receive (`_config.STORE_RECV_CHUNKED_DATASET`) is a switch for the whole process, writes to
 the system's temporary folder, leaves its file behind when an association breaks, and kills the association's thread
-when the disk is full. What is done here instead, through its classes and without touching its modules:
+when the disk is full. Without it each object lies in memory several times over. What is done here instead, through its
+classes and without touching its modules:
 
 - `Spool` is the buffer that a message's data set is written to; for a C-STORE request the bytes go to an incoming file
   of our store. A disk that fills up is remembered, the rest of the data set is dropped, and the handler answers 0xA700.
-- `SpoolingProvider` gives each message such a buffer and answers requests that are no requests.
-- `BlockSocket` reads as much as it is asked for; pynetdicom reads 4,096 bytes at a time, which costs a third of the
-  throughput of large images. It refuses PDUs far beyond the size that was negotiated.
-- `Handler` and `Server` put them into each accepted association.
+- `SpoolingProvider` gives each message such a buffer, moves the data of P-DATA-TF PDUs from the socket into it without
+  making objects of them, and answers requests that are no requests.
+
+The connection itself is in `connection`, the upper layer's loop in `upper_layer`, accepting in `server`.
 """
 
 from __future__ import annotations
 
-import errno
-from contextlib import suppress
+import queue
 from io import BytesIO
-from socket import SHUT_RDWR
-from socketserver import BaseServer
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -27,7 +25,7 @@ from pynetdicom import _config
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+from pynetdicom.pdu_primitives import P_DATA
 
 from ocunet_pacs.domain.errors import StoreError
 from ocunet_pacs.intake.admission import INCOMPLETE_REQUEST
@@ -35,17 +33,21 @@ from ocunet_pacs.intake.part10 import file_head
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
-    from pynetdicom.association import Association
     from pynetdicom.dimse import _QueueItem
-    from pynetdicom.pdu_primitives import P_DATA
 
+    from ocunet_pacs.intake.connection import BlockSocket
     from ocunet_pacs.intake.reception import IncomingFile, Reception
+    from ocunet_pacs.intake.server import Acceptor
 
 MAX_PDU = 1 << 20
 """Bytes of data that we ask senders to put into one PDU at most; toolkits stop at 128 KiB or go up to this."""
-_LARGEST_PDU_READ = 4 * MAX_PDU
+_BLOCK = 1 << 18
+"""Bytes that are hashed and written at once: few calls for a large image, little memory for many associations."""
 _LARGEST_OTHER_DATA_SET = 1 << 20
 _ROOM_CHECKED_EVERY = 16 << 20
+_COMMAND, _LAST = 1, 2
+"""Bits of a fragment's message control header (PS3.8 annex E.2)."""
+_LONGEST_SLEEP = 1.0
 
 
 def quiet_pynetdicom() -> None:
@@ -65,7 +67,7 @@ class Spool(BytesIO):
     ends, whichever comes first.
     """
 
-    def __init__(self, message: DIMSEMessage, association: Association, reception: Reception) -> None:
+    def __init__(self, message: DIMSEMessage, association: Acceptor, reception: Reception) -> None:
         super().__init__()
         self._message = message
         self._association = association
@@ -76,11 +78,17 @@ class Spool(BytesIO):
         self.error: StoreError | None = None
         """Why the bytes could not be kept."""
 
+    @property
+    def to_file(self) -> bool:
+        """Whether the message is one whose data set goes to a file."""
+        return isinstance(self._message, C_STORE_RQ)
+
     def write(self, data: ReadableBuffer) -> int:
         """Append to the file. A store that fails is remembered in `error`, and what comes after is dropped."""
-        data = bytes(data)
-        if not isinstance(self._message, C_STORE_RQ):
-            if self.tell() + len(data) > _LARGEST_OTHER_DATA_SET:
+        with memoryview(data) as view:
+            size = view.nbytes
+        if not self.to_file:
+            if self.tell() + size > _LARGEST_OTHER_DATA_SET:
                 raise ValueError("a message that needs no large data set came with one")
             return super().write(data)
         if self.error is None:
@@ -89,16 +97,17 @@ class Spool(BytesIO):
             except StoreError as error:
                 self.error = error
                 self.abandon()
-        return len(data)
+        return size
 
-    def _keep(self, data: bytes) -> None:
+    def _keep(self, data: ReadableBuffer) -> None:
         if self._file is None:
-            self._file = self._reception.open()
+            self._file = self._reception.open(self._association.source)
             self._file.write(self._head())
         elif self._file.size > self._next_check:
             self._reception.require_room()
             self._next_check += _ROOM_CHECKED_EVERY
-        self._file.write(data)
+        if memoryview(data).nbytes:
+            self._file.write(data)
 
     def _head(self) -> bytes:
         """The command set is decoded before the first byte of the data set arrives."""
@@ -135,28 +144,89 @@ class Spool(BytesIO):
 class SpoolingProvider(DIMSEServiceProvider):
     """Messages whose data sets are spooled."""
 
-    def __init__(self, association: Association, reception: Reception) -> None:
+    def __init__(self, association: Acceptor, reception: Reception) -> None:
         super().__init__(association)
+        self._acceptor = association
         self._reception = reception
         self._spools: list[Spool] = []
+        self._block: memoryview | None = None
+        self._filled = 0
+
+    def receive_fragments(self, connection: BlockSocket, length: int) -> None:
+        """Take in the body of a P-DATA-TF PDU (PS3.8 section 9.3.5), `length` bytes that are next on the connection.
+
+        ValueError when they cannot be fragments; what the peer's bytes make pynetdicom raise; OSError.
+        """
+        while length:
+            if length < 6:
+                raise ValueError("a PDU ends inside the head of a fragment")
+            head = connection.exactly(6)
+            size = int.from_bytes(head[:4], "big") - 2
+            context_id, control = head[4], head[5]
+            length -= 6 + size
+            if size < 0 or length < 0:
+                raise ValueError("a fragment is longer than its PDU")
+            if control & _COMMAND or not self._is_spooling:
+                self._pass_on(context_id, head[5:] + connection.exactly(size))
+                continue
+            self._spool(connection, size)
+            if control & _LAST:
+                self._write_block()
+                self._pass_on(context_id, head[5:])
+
+    @property
+    def _is_spooling(self) -> bool:
+        data_set = self.message.data_set if self.message is not None else None
+        return isinstance(data_set, Spool) and data_set.to_file
+
+    def _spool(self, connection: BlockSocket, size: int) -> None:
+        """Move `size` bytes from the connection to the file, in blocks that are large however small the pieces are."""
+        if self._block is None:
+            self._block = memoryview(bytearray(_BLOCK))
+        assert self.message is not None
+        spool = self.message.data_set
+        assert isinstance(spool, Spool)
+        if size and not spool.holds_file:
+            spool.write(b"")  # open the file: whether it may be received at all shows with the first byte
+        while size:
+            count = connection.recv_into(self._block[self._filled : self._filled + size])
+            self._filled += count
+            size -= count
+            if self._filled == _BLOCK:
+                self._write_block()
+
+    def _write_block(self) -> None:
+        assert self.message is not None
+        assert self.message.data_set is not None
+        if self._block is not None and self._filled:
+            self.message.data_set.write(self._block[: self._filled])
+        self._filled = 0
+
+    def _pass_on(self, context_id: int, fragment: bytes) -> None:
+        primitive = P_DATA()
+        # The library declares pairs and asks for lists.
+        primitive.presentation_data_value_list = [[context_id, fragment]]  # type: ignore[list-item]
+        self.receive_primitive(primitive)
 
     def receive_primitive(self, primitive: P_DATA) -> None:
-        """Process a piece of a message. One that cannot be understood aborts the association, not the thread."""
-        try:
-            if self.message is None:
-                self.message = DIMSEMessage()
-                spool = Spool(self.message, self.assoc, self._reception)
-                self.message.data_set = spool
-                # A sender may have several requests under way (PS3.7 section 9.1), so there can be more than one.
-                self._spools = [*(kept for kept in self._spools if kept.holds_file), spool]
-            super().receive_primitive(primitive)
-        except Exception as error:  # noqa: BLE001 - the bytes are the peer's; its association ends, nothing else does
-            structlog.get_logger().warning("association_aborted", reason="a message broke the protocol", exc_info=error)
-            self.dul.event_queue.put("Evt19")
+        """Process a piece of a message. What it raises ends the association, not more: see `UpperLayer`."""
+        if self.message is None:
+            self.message = DIMSEMessage()
+            spool = Spool(self.message, self._acceptor, self._reception)
+            self.message.data_set = spool
+            # A sender may have several requests under way (PS3.7 section 9.1), so there can be more than one.
+            self._spools = [*(kept for kept in self._spools if kept.holds_file), spool]
+        super().receive_primitive(primitive)
 
     def get_msg(self, block: bool = False) -> _QueueItem:  # noqa: FBT001, FBT002 - pynetdicom's signature
-        """The next message. A C-STORE request that lacks an element is answered here: pynetdicom would drop it."""
-        item = super().get_msg(block)
+        """The next message, or nothing after a second or when `wake` is called; pynetdicom would ask a thousand times.
+
+        A C-STORE request that lacks an element is answered here: pynetdicom would drop it.
+        """
+        try:
+            item = self.msg_queue.get(timeout=self.dimse_timeout if block else _LONGEST_SLEEP)
+        except queue.Empty:
+            return None, None
         context_id, message = item
         if not isinstance(message, C_STORE) or message.is_valid_request or message.is_valid_response:
             return item
@@ -172,70 +242,11 @@ class SpoolingProvider(DIMSEServiceProvider):
         self.send_msg(response, context_id or 1)
         return None, None
 
+    def wake(self) -> None:
+        """Let the service thread look at what else there is: a release, an abort, the end."""
+        self.msg_queue.put((None, None))
+
     def abandon(self) -> None:
         """The connection ended: nobody will finish or answer what is still here."""
         for spool in self._spools:
             spool.abandon()
-
-
-class BlockSocket(AssociationSocket):
-    """Reads what is asked for into one buffer."""
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """As many bytes, or fewer when the peer closed the connection. OSError, TimeoutError included."""
-        if nr_bytes > _LARGEST_PDU_READ:
-            raise OSError(errno.EMSGSIZE, "the peer announced a PDU far beyond the negotiated size")
-        if self.socket is None:
-            raise OSError(errno.ENOTCONN, "the connection is closed")
-        buffer = bytearray(nr_bytes)
-        received = 0
-        with memoryview(buffer) as view:
-            while received < nr_bytes:
-                count = self.socket.recv_into(view[received:])
-                if count == 0:
-                    break
-                received += count
-        del buffer[received:]
-        return buffer
-
-    def _shutdown_socket(self) -> None:
-        """Close for certain. pynetdicom's skips that when the peer closed first."""
-        if self.socket is not None:
-            with suppress(OSError):
-                self.socket.shutdown(SHUT_RDWR)
-            self.socket.close()
-
-
-class Handler(RequestHandler):
-    """Prepares the association of one connection."""
-
-    server: Server
-
-    def _create_association(self) -> Association:
-        # pynetdicom leaves accepted sockets without a timeout: a peer that stalls inside a PDU would keep its
-        # association, one of a limited number, for ever.
-        self.request.settimeout(self.ae.network_timeout)
-        association = super()._create_association()
-        association.dimse = SpoolingProvider(association, self.server.reception)
-        # The stock socket has announced the connection to the state machine; the one that replaces it does so again.
-        association.dul.socket = None
-        association.dul.event_queue.get_nowait()
-        association.set_socket(BlockSocket(association, client_socket=self.request))
-        return association
-
-
-class Server(ThreadedAssociationServer):
-    """Accepts associations that spool. `AE.make_server` makes the instance, so `receiving` makes a class for it."""
-
-    request_queue_size = 128
-    reception: Reception
-
-    @classmethod
-    def receiving(cls, reception: Reception) -> type[Server]:
-        """The class whose instances hand everything to `reception`."""
-        return type("ReceivingServer", (cls,), {"reception": reception})
-
-    def shutdown(self) -> None:
-        """Stop listening. pynetdicom's own wants to be in a list that only `AE.start_server` keeps."""
-        BaseServer.shutdown(self)
-        self.server_close()

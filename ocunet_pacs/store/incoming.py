@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from _typeshed import ReadableBuffer
+
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -37,14 +39,14 @@ class Incoming:
         """Hexadecimal digest of what was written so far."""
         return self._digest.hexdigest()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: ReadableBuffer) -> None:
         """Append all of `data`. StoreFull or StoreError; the file is then good for nothing but `discard`."""
         if self._descriptor is None:
             raise StoreError("the incoming file is closed")
         with as_store_error("write an incoming file"):
             write_all(self._descriptor, data)
         self._digest.update(data)
-        self.size += len(data)
+        self.size += memoryview(data).nbytes
 
     def close(self) -> None:
         """Finish writing. Some file systems report a full disk only here."""
@@ -61,7 +63,7 @@ class Incoming:
             self.path.unlink(missing_ok=True)
 
 
-def write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: ReadableBuffer) -> None:
     """Write every byte: a single write may take only a part, the last one before a full disk above all."""
     view = memoryview(data)
     while view:

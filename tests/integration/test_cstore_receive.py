@@ -12,6 +12,7 @@ from pydicom.uid import UID
 
 from ocunet_pacs.domain.errors import DatabaseError, StoreFull
 from ocunet_pacs.imaging.header import read_header
+from ocunet_pacs.intake.access import SourceRule
 from ocunet_pacs.intake.contexts import STORED_SOP_CLASSES, TRANSFER_SYNTAXES
 from ocunet_pacs.intake.eligibility import eligibility
 from ocunet_pacs.store.files import Files
@@ -307,7 +308,7 @@ def test_a_row_that_was_written_in_spite_of_an_error_keeps_its_file(
 
 @pytest.mark.peers
 def test_knows_its_own_name_and_its_senders(start: Callable[..., Receiver]) -> None:
-    receiver = start(calling_ae_titles=("CAMERA",))
+    receiver = start(sources=(SourceRule("camera", "CAMERA"),), others=None)
     assert echoscu(receiver.port).status == 0
     assert "Called AE Title Not Recognized" in echoscu(receiver.port, called="SOMEBODY").text
     assert "Calling AE Title Not Recognized" in echoscu(receiver.port, calling="STRANGER").text
