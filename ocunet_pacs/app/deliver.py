@@ -14,6 +14,7 @@ from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.delivery.cstore import CStoreSender, Destination
 from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.jobs.sql import SqlJobs
+from ocunet_pacs.metrics import Metrics
 from ocunet_pacs.pipeline.steps import DeliveryTools
 from ocunet_pacs.pipeline.steps import deliver as deliver_step
 from ocunet_pacs.store.files import Files
@@ -42,6 +43,7 @@ def deliver(settings: Settings) -> int:
         unavailable_delay=settings.jobs.unavailable_delay,
         clock=utc_now,
     )
+    stop_metrics = Metrics().serve(settings.metrics.host, settings.metrics.port)
     housekeeping = Housekeeping()
     housekeeping.reap(jobs)
     housekeeping.start()
@@ -60,6 +62,7 @@ def deliver(settings: Settings) -> int:
         thread.join()
     systemd.notify("STOPPING=1")
     housekeeping.stop()
+    stop_metrics()
     engine.dispose()
     structlog.get_logger().info("stopped")
     return 0

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 import structlog
@@ -11,49 +14,51 @@ import structlog
 from ocunet_pacs import systemd
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
-from ocunet_pacs.app.process import Watchdog, announce_ready, stop_on_signals, utc_now
+from ocunet_pacs.app.process import FIRST_LISTENER, Watchdog, announce_ready, role_name, stop_on_signals, utc_now
 from ocunet_pacs.domain.errors import ConfigError
 from ocunet_pacs.imaging.header import read_header
+from ocunet_pacs.intake.access import SourceRule
 from ocunet_pacs.intake.scp import Listener, ListenerConfig
+from ocunet_pacs.intake.tls import TlsConfig
 from ocunet_pacs.jobs.sql import SqlJobs
+from ocunet_pacs.metrics import Metrics
 from ocunet_pacs.store.files import Files
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ocunet_pacs.app.process import StopFlag
     from ocunet_pacs.settings import Settings
+    from ocunet_pacs.settings.intake import Source
 
 _PORT_PATIENCE = 20
 """Tries, half a second apart, for a port that the process before us has not let go of yet."""
 
 
 def listen(settings: Settings) -> int:
-    """Run until asked to stop; the exit status. ConfigError when the port cannot be had."""
+    """Run until asked to stop; the exit status. ConfigError when a port or the TLS files cannot be used."""
     stop = stop_on_signals()
     engine = open_database(settings)
     jobs, files = SqlJobs(engine), Files(settings.store.path)
     # Other processes write there too: what is an hour old was begun by one that is gone.
     files.clean_incoming(utc_now() - timedelta(hours=1))
+    metrics = Metrics()
     listener = Listener(
-        ListenerConfig(
-            ae_title=settings.dicom.ae_title,
-            host=settings.dicom.host,
-            port=settings.dicom.port,
-            min_free_bytes=settings.store.min_free,
-            check_called_ae_title=settings.dicom.check_called_ae_title,
-            max_associations=settings.dicom.max_associations,
-            idle_timeout=settings.dicom.idle_timeout,
-        ),
+        listener_config(settings),
         files,
         jobs,
         read_header=read_header,
         now=utc_now,
         new_token=lambda: uuid.uuid4().hex,
+        count=metrics.count,
     )
     if not _start(listener, stop):
         return 0
+    stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
     housekeeping = Housekeeping()
-    housekeeping.reap(jobs)
-    housekeeping.close_studies(jobs, settings)
+    if role_name("listen") in {"listen", FIRST_LISTENER}:
+        housekeeping.reap(jobs)
+        housekeeping.close_studies(jobs, settings)
     housekeeping.start()
     announce_ready("listen")
     watchdog = Watchdog()
@@ -62,9 +67,66 @@ def listen(settings: Settings) -> int:
     systemd.notify("STOPPING=1")
     listener.stop()
     housekeeping.stop()
+    stop_metrics()
     engine.dispose()
     structlog.get_logger().info("stopped")
     return 0
+
+
+def listener_config(settings: Settings) -> ListenerConfig:
+    """The settings in the words of the intake stage."""
+    dicom, tls = settings.dicom, settings.tls
+    files = None
+    if tls.enabled:
+        assert tls.certificate is not None
+        assert tls.key is not None
+        files = TlsConfig(tls.certificate, tls.key, tls.client_certificate, tls.client_authority)
+    return ListenerConfig(
+        ae_title=dicom.ae_title,
+        host=dicom.host,
+        port=dicom.port if tls.plain or not tls.enabled else None,
+        min_free_bytes=settings.store.min_free,
+        check_called_ae_title=dicom.check_called_ae_title,
+        max_associations=dicom.max_associations,
+        idle_timeout=dicom.idle_timeout,
+        sources=(*(_rule(source, settings) for source in settings.sources), *_ourselves(settings)),
+        others=None if dicom.only_listed_sources else source_rule(settings),
+        tls=files,
+        tls_port=tls.port,
+        share_port=dicom.processes > 1,
+    )
+
+
+def source_rule(settings: Settings, name: str = "") -> SourceRule:
+    """A sender without settings of its own: one that is not listed, or another way in."""
+    return SourceRule(
+        name=name,
+        quiet_period=settings.assembly.quiet_period,
+        close_on_release=settings.assembly.close_on_release,
+    )
+
+
+def _rule(source: Source, settings: Settings) -> SourceRule:
+    usual = source_rule(settings, source.name)
+    return replace(
+        usual,
+        ae_title=source.ae_title,
+        network=None if source.address is None else ip_network(source.address),
+        max_associations=source.max_associations,
+        max_instances_per_minute=source.max_instances_per_minute,
+        quiet_period=source.quiet_period or usual.quiet_period,
+        close_on_release=usual.close_on_release if source.close_on_release is None else source.close_on_release,
+    )
+
+
+def _ourselves(settings: Settings) -> Iterator[SourceRule]:
+    """`status` asks whether we answer, by our own name and from this machine, where only listed senders may."""
+    if settings.dicom.only_listed_sources:
+        networks = ["127.0.0.0/8", "::1/128"]
+        with suppress(ValueError):  # a host name
+            networks.append(str(ip_address(settings.dicom.host)))
+        for network in networks:
+            yield SourceRule(ae_title=settings.dicom.ae_title, network=ip_network(network), echo_only=True)
 
 
 def _start(listener: Listener, stop: StopFlag) -> bool:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 ROLE_NAME = "OCUNET_PACS_ROLE"
 """Environment variable in which the supervisor tells a role what it is called, where several run the same."""
 
+FIRST_LISTENER = "listen-0"
+"""What the first is called where several processes share the port; what only one needs to do, it does."""
+
 
 def role_name(role: str) -> str:
     """What this process is called: by the supervisor, otherwise by what it does."""

@@ -28,6 +28,7 @@ from ocunet_pacs import systemd
 from ocunet_pacs.app.database import prepare_database
 from ocunet_pacs.app.process import ROLE_NAME, StopFlag, stop_on_signals
 from ocunet_pacs.domain.errors import StoreError
+from ocunet_pacs.metrics import MULTIPROCESS_VARIABLE
 from ocunet_pacs.model.manifest import read_manifest
 from ocunet_pacs.settings import ENV_PREFIX
 
@@ -68,18 +69,41 @@ def serve(settings: Settings, config: Path | None) -> int:
     with _only_one(settings.store.path / "serve.lock"):
         # Before a port is opened: a sender that is answered must not wait for a model that cannot be loaded.
         read_manifest(settings.model.bundle).require_trained(allow_untrained=settings.model.allow_untrained)
+        _empty_metrics(settings)
         prepare_database(settings, upgrade=settings.database.url.startswith("sqlite"))
         return _Supervisor(roles(settings), config, stop).run()
 
 
 def roles(settings: Settings, devices: Path = NVIDIA_DEVICES) -> list[_Role]:
-    """What runs here: one `work` for each GPU where the device is left to us and there are several."""
+    """What runs here: as many `listen` as the settings say, and one `work` a GPU where the device is left to us."""
     gpus = len(list(devices.iterdir())) if settings.model.device == "auto" and devices.is_dir() else 0
     if gpus > 1:
         workers = [_Role(f"work-{n}", "work", {f"{ENV_PREFIX}MODEL__DEVICE": f"cuda:{n}"}) for n in range(gpus)]
     else:
         workers = [_Role("work", "work")]
-    return [_Role("listen", "listen"), *workers, _Role("deliver", "deliver")]
+    count = settings.dicom.processes
+    listeners = (
+        [_Role("listen", "listen")] if count == 1 else [_Role(f"listen-{number}", "listen") for number in range(count)]
+    )
+    found = [*listeners, *workers, _Role("deliver", "deliver")]
+    # All of them count into one folder, and the first answers for all.
+    for role in found:
+        role.environment = {**role.environment, MULTIPROCESS_VARIABLE: str(_metrics_folder(settings))}
+    for role in found[1:]:
+        role.environment = {**role.environment, f"{ENV_PREFIX}METRICS__PORT": "0"}
+    return found
+
+
+def _metrics_folder(settings: Settings) -> Path:
+    return settings.store.path / "metrics"
+
+
+def _empty_metrics(settings: Settings) -> None:
+    """Counters begin at 0 when the daemon starts; those of a role that dies in between stay."""
+    folder = _metrics_folder(settings)
+    folder.mkdir(exist_ok=True, mode=0o700)
+    for file in folder.glob("*.db"):
+        file.unlink()
 
 
 @contextmanager

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.delivery.cstore import Destination
-from ocunet_pacs.delivery.echo import echo
+from ocunet_pacs.delivery.echo import echo, pinned, shake_hands
 from ocunet_pacs.domain.errors import BundleError, DatabaseError, DeliveryError, StoreError
 from ocunet_pacs.domain.job import JobKind, JobState
 from ocunet_pacs.jobs.sql import SqlJobs
@@ -92,6 +93,8 @@ def _bundle(settings: Settings, problems: list[str]) -> dict[str, Any] | None:
 
 
 def _listener(settings: Settings, problems: list[str]) -> None:
+    """Ask our own port. With TLS the listener must show the certificate of the settings."""
+    tls = settings.tls
     host = "127.0.0.1" if settings.dicom.host in {"0.0.0.0", "::"} else settings.dicom.host  # noqa: S104
     ours = Destination(
         name="ourselves",
@@ -101,6 +104,15 @@ def _listener(settings: Settings, problems: list[str]) -> None:
         timeout=min(settings.dicom.idle_timeout, _ECHO_TIMEOUT),
     )
     try:
-        echo(ours, settings.dicom.ae_title)
+        if tls.enabled:
+            assert tls.certificate is not None
+            ours = replace(ours, port=tls.port, tls=pinned(tls.certificate))
+        if tls.enabled and tls.client_certificate == "required":
+            # A certificate that its own authority accepts is the senders' matter, and we may have none.
+            shake_hands(ours)
+        else:
+            echo(ours, settings.dicom.ae_title)
     except DeliveryError as error:
         problems.append(f"listener: {error}")
+    except OSError as error:
+        problems.append(f"listener: tls.certificate: {tls.certificate} cannot be used: {error.strerror}")

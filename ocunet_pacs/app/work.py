@@ -18,6 +18,7 @@ from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.imaging.pool import PreparingPool
 from ocunet_pacs.intake.eligibility import eligibility
 from ocunet_pacs.jobs.sql import SqlJobs
+from ocunet_pacs.metrics import Metrics
 from ocunet_pacs.model.batching import BatchingClassifier
 from ocunet_pacs.model.runtime import settle_allocator
 from ocunet_pacs.pipeline.steps import AnalysisTools, analyse
@@ -61,6 +62,7 @@ def work(settings: Settings) -> int:
             "bundle_loaded", bundle=bundle.name, digest=bundle.digest, trained=bundle.trained, runtime=predictor.runtime
         )
         jobs = SqlJobs(engine)
+        stop_metrics = Metrics().serve(settings.metrics.host, settings.metrics.port)
         housekeeping = Housekeeping()
         housekeeping.reap(jobs)
         housekeeping.start()
@@ -85,6 +87,7 @@ def work(settings: Settings) -> int:
             time.sleep(0.1)
         systemd.notify("STOPPING=1")
         housekeeping.stop()
+        stop_metrics()
     engine.dispose()
     log.info("stopped")
     return 0

@@ -32,6 +32,8 @@ class Destination:
     host: str
     port: int
     timeout: timedelta = timedelta(seconds=30)
+    tls: SSLContext | None = None
+    """How to speak TLS with it; None: without."""
 
 
 class _Socket(AssociationSocket):
@@ -101,7 +103,11 @@ def _associate(destination: Destination, calling_ae_title: str, contexts: Sequen
     ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = seconds
     try:
         association = ae.associate(
-            destination.host, destination.port, contexts=list(contexts), ae_title=destination.ae_title
+            destination.host,
+            destination.port,
+            contexts=list(contexts),
+            ae_title=destination.ae_title,
+            tls_args=None if destination.tls is None else (destination.tls, destination.host),
         )
     except OSError as error:
         # Names are resolved before anything else is tried.

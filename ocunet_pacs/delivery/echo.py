@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from typing import TYPE_CHECKING
 
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -11,6 +13,8 @@ from ocunet_pacs.delivery.association import associated
 from ocunet_pacs.domain.errors import PeerRefused, PeerUnavailable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ocunet_pacs.delivery.association import Destination
 
 _VERIFICATION = "1.2.840.10008.1.1"
@@ -28,3 +32,35 @@ def echo(destination: Destination, calling_ae_title: str) -> None:
         raise PeerUnavailable(f"{destination.name}: connected, but no answer to C-ECHO within {destination.timeout}")
     if answer.Status != 0x0000:
         raise PeerRefused(f"{destination.name}: C-ECHO answered with status 0x{answer.Status:04X}", answer.Status)
+
+
+def pinned(certificate: Path) -> ssl.SSLContext:
+    """TLS with the one peer whose certificate is in the PEM file, whatever host name it shows. OSError, SSLError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    # The certificate itself is trusted, not an authority above it that the file may not hold.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(certificate)
+    return context
+
+
+def shake_hands(destination: Destination) -> None:
+    """Return when the destination shows its certificate in a TLS handshake; PeerUnavailable otherwise.
+
+    For a peer that would want a certificate of ours before it answers a C-ECHO.
+    """
+    assert destination.tls is not None
+    where = (destination.host, destination.port)
+    try:
+        with (
+            socket.create_connection(where, destination.timeout.total_seconds()) as connection,
+            destination.tls.wrap_socket(connection, server_hostname=destination.host),
+        ):
+            return
+    except ssl.SSLError as error:
+        raise PeerUnavailable(f"{destination.name}: the TLS handshake failed: {error.reason}") from error
+    except OSError as error:
+        raise PeerUnavailable(
+            f"{destination.name}: no answer from {destination.host} port {destination.port}"
+        ) from error

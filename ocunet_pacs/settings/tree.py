@@ -57,3 +57,12 @@ class Settings(Section):
             if len(set(names)) != len(names):
                 raise ValueError(f"{section}: every one needs a name of its own")
         return self
+
+    @model_validator(mode="after")
+    def _shared_port_has_a_number(self) -> Settings:
+        if self.dicom.processes > 1:
+            if self.dicom.port == 0 and (self.tls.plain or not self.tls.enabled):
+                raise ValueError("dicom.port: several dicom.processes share a port, which needs a number")
+            if self.tls.port == 0 and self.tls.enabled:
+                raise ValueError("tls.port: several dicom.processes share a port, which needs a number")
+        return self
