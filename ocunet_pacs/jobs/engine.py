@@ -54,6 +54,26 @@ def for_reading(engine: Engine) -> Engine:
 
 
 @contextmanager
+def rebuilding(engine: Engine) -> Iterator[Engine]:
+    """The same engine for a migration; on SQLite its transactions check no foreign keys until the end.
+
+    SQLite changes a constraint by copying the table and dropping the old one, which foreign keys that point to it do
+    not survive otherwise (https://sqlite.org/lang_altertable.html#otheralter). The caller runs `check_references`.
+    """
+    try:
+        yield engine.execution_options(sqlite_begin="IMMEDIATE", sqlite_foreign_keys="OFF")
+    finally:
+        # The switch belongs to the connection: no transaction after this one may find it off.
+        engine.dispose()
+
+
+def check_references(connection: Connection) -> None:
+    """DatabaseError when a row names another that is not there. PostgreSQL has looked already."""
+    if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+        raise DatabaseError("the database holds rows that name others which are not there; restore it from a backup")
+
+
+@contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
     """One transaction: committed at the end, rolled back on an error.
 
@@ -121,7 +141,10 @@ def _use_write_ahead_log(cursor: sqlite3.Cursor) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
+    options = connection.get_execution_options()
+    if "sqlite_foreign_keys" in options:
+        connection.exec_driver_sql(f"PRAGMA foreign_keys = {options['sqlite_foreign_keys']}")
+    mode = options.get("sqlite_begin", "IMMEDIATE")
     connection.exec_driver_sql(f"BEGIN {mode}")
 
 

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from ocunet_pacs.domain.errors import SchemaMismatch
-from ocunet_pacs.jobs.engine import for_reading, transaction
+from ocunet_pacs.jobs.engine import check_references, for_reading, rebuilding, transaction
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -33,19 +33,28 @@ def upgrade(engine: Engine) -> str:
 
     Processes that upgrade at once wait for each other. SchemaMismatch when the schema is newer than this release.
     """
-    with transaction(engine) as connection:
+    return upgrade_to(engine, "head")
+
+
+def upgrade_to(engine: Engine, revision: str) -> str:
+    """As `upgrade`, up to `revision`; its number. Tests make the schemas of older releases with it."""
+    with rebuilding(engine) as unchecked, transaction(unchecked) as connection:
         _wait_for_others(connection)
         _refuse_unknown(current_revision(connection))
-        command.upgrade(_config(connection), "head")
-    return newest_revision()
+        command.upgrade(_config(connection), revision)
+        check_references(connection)
+        reached = current_revision(connection)
+    assert reached is not None
+    return reached
 
 
 def downgrade(engine: Engine, revision: str = "base") -> None:
     """Take the schema back to `revision`, in one transaction. "base" drops every table and all that is in them."""
-    with transaction(engine) as connection:
+    with rebuilding(engine) as unchecked, transaction(unchecked) as connection:
         _wait_for_others(connection)
         _refuse_unknown(current_revision(connection))
         command.downgrade(_config(connection), revision)
+        check_references(connection)
 
 
 def check(engine: Engine) -> str:

@@ -3,19 +3,26 @@
     studies ──< instances         what arrived
        └─────< analyses ──< outputs ──< deliveries        what was made of it, and where it went
     jobs                          the queue: one row for each analysis and each delivery
+    housekeeping                  when each task of housekeeping last ran, and how it went
 
 States of a job are drawn in `domain/job.py`; the other rows have these:
 
-    study       open       `open_since` is set: images came that no revision holds; `close_study` ends it
+    study       open       `open_since` is set: images came that no revision holds; `close_study` ends it; it counts as
+                           complete at `quiet_until`
                 closed     `open_since` is NULL; the next new image opens the study again
+                flagged    `conflict_at` is set: objects of this Study Instance UID came that name another patient
+                emptied    `removed_at` is set: retention removed every file; a new image makes it NULL again
     instance    unassigned `revision` is NULL; `close_study` gives it the new revision's number
     analysis    pending    `finished_at` is NULL and its job is not final
                 finished   `finished_at` is set, by `finish_analysis`, with `key` and `result`
                 superseded `superseded` is true: a later revision finished first, nothing of this one was kept
     delivery    unanswered `answered_at` is NULL; `status` and `comment` are always the destination's last answer
+    file        (of an instance or output) removed: `removed_at` was set before retention removed it; missing:
+                `missing_at` was set because it was not where its row says, and nobody removed it
 
 No column holds patient data: UIDs, application entity titles, keys, times, and sentences of ours. `result` holds scores
-and reasons, by UID.
+and reasons, by UID. `patient_digest` keeps two patients apart and cannot be turned back without the store's own key; it
+is empty in rows that are older than the column.
 """
 
 from __future__ import annotations
@@ -30,6 +37,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Enum,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -118,10 +126,16 @@ studies = Table(
     "studies",
     metadata,
     Column("id", _ID, primary_key=True),
-    Column("study_instance_uid", _UID, nullable=False, unique=True),
+    Column("study_instance_uid", _UID, nullable=False),
     Column("open_since", UtcDateTime(), comment="NULL: every image belongs to a revision"),
     Column("last_received_at", UtcDateTime(), nullable=False),
     Column("revision", Integer, nullable=False, comment="the newest revision, 0 before the first"),
+    Column("patient_digest", String(64), nullable=False, server_default=text("''")),
+    Column("quiet_until", UtcDateTime(), comment="when the open study counts as complete; NULL: it is closed"),
+    Column("conflict_at", UtcDateTime(), comment="when another patient's object was first seen; NULL: never"),
+    Column("removed_at", UtcDateTime(), comment="when the last of its files was removed; NULL: it has files"),
+    # Two patients under one Study Instance UID are two studies.
+    UniqueConstraint("study_instance_uid", "patient_digest"),
 )
 # The closer asks every second which studies are due; of all studies ever seen only a handful are open.
 Index(
@@ -129,6 +143,21 @@ Index(
     studies.c.open_since,
     sqlite_where=studies.c.open_since.is_not(None),
     postgresql_where=studies.c.open_since.is_not(None),
+)
+# Retention: the oldest that still have files.
+Index(
+    "ix_studies_kept",
+    studies.c.last_received_at,
+    studies.c.id,
+    sqlite_where=studies.c.removed_at.is_(None),
+    postgresql_where=studies.c.removed_at.is_(None),
+)
+# A person who asks for the status: there should be none.
+Index(
+    "ix_studies_conflict",
+    studies.c.conflict_at,
+    sqlite_where=studies.c.conflict_at.is_not(None),
+    postgresql_where=studies.c.conflict_at.is_not(None),
 )
 
 instances = Table(
@@ -149,8 +178,19 @@ instances = Table(
     Column("opens_study", Boolean(create_constraint=False), nullable=False),
     Column("ordinal", Integer, nullable=False),
     Column("revision", Integer, comment="NULL: no revision holds it yet"),
+    Column("source", String(), nullable=False, server_default=text("''")),
+    Column("removed_at", UtcDateTime(), comment="when retention removed its file; NULL: never"),
+    Column("missing_at", UtcDateTime(), comment="when its file was not found; NULL: never, or it is back"),
     # Serves every look-up by study, in order of arrival; unique, because an ordinal is an image's name in reports.
     UniqueConstraint("study_id", "ordinal"),
+)
+# The consistency check asks of every file whether it has a row, and what is missing.
+Index("ix_instances_file_key", instances.c.file_key)
+Index(
+    "ix_instances_missing",
+    instances.c.id,
+    sqlite_where=instances.c.missing_at.is_not(None),
+    postgresql_where=instances.c.missing_at.is_not(None),
 )
 
 jobs = Table(
@@ -194,6 +234,13 @@ Index(
     sqlite_where=text("state = 'running'"),
     postgresql_where=text("state = 'running'"),
 )
+# What waits for a person: few, among all the jobs that ever were.
+Index(
+    "ix_jobs_dead",
+    jobs.c.id,
+    sqlite_where=text("state = 'dead'"),
+    postgresql_where=text("state = 'dead'"),
+)
 
 analyses = Table(
     "analyses",
@@ -224,6 +271,15 @@ outputs = Table(
     Column("series_instance_uid", _UID, nullable=False),
     Column("file_key", String(), nullable=False),
     Column("created_at", UtcDateTime(), nullable=False),
+    Column("removed_at", UtcDateTime(), comment="when retention removed its file; NULL: never"),
+    Column("missing_at", UtcDateTime(), comment="when its file was not found; NULL: never, or it is back"),
+)
+Index("ix_outputs_file_key", outputs.c.file_key)
+Index(
+    "ix_outputs_missing",
+    outputs.c.id,
+    sqlite_where=outputs.c.missing_at.is_not(None),
+    postgresql_where=outputs.c.missing_at.is_not(None),
 )
 
 deliveries = Table(
@@ -236,4 +292,15 @@ deliveries = Table(
     Column("comment", Sentence()),
     Column("answered_at", UtcDateTime()),
     UniqueConstraint("output_id", "destination"),
+)
+
+housekeeping = Table(
+    "housekeeping",
+    metadata,
+    Column("task", String(32), primary_key=True),
+    Column("started_at", UtcDateTime(), nullable=False, comment="of its last run, by whichever process"),
+    Column("seconds", Float, nullable=False, comment="how long that took"),
+    Column("succeeded", Boolean(create_constraint=False), nullable=False),
+    Column("succeeded_at", UtcDateTime(), comment="when a run last ended well; NULL: never"),
+    Column("note", Sentence(), nullable=False, comment="what it did, or why it failed"),
 )

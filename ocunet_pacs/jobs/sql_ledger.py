@@ -273,7 +273,9 @@ def _touch_study(connection: Connection, instance: ReceivedInstance) -> int:
     else:
         # Changes nothing, but takes the lock.
         change = {"revision": studies.c.revision}
-    upsert = insert.on_conflict_do_update(index_elements=[studies.c.study_instance_uid], set_=change)
+    upsert = insert.on_conflict_do_update(
+        index_elements=[studies.c.study_instance_uid, studies.c.patient_digest], set_=change
+    )
     study_id: int = connection.execute(upsert.returning(studies.c.id)).scalar_one()
     return study_id
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError
 
 from ocunet_pacs.domain.errors import SchemaMismatch
 from ocunet_pacs.jobs import migrate
@@ -167,4 +169,87 @@ def test_processes_that_upgrade_at_once_wait_for_each_other(new_engine: Callable
 
 def test_the_schema_has_no_column_for_a_patient() -> None:
     names = {column.name for table in metadata.tables.values() for column in table.columns}
+    names -= {"patient_digest"}  # keyed: says nothing without the store's key
     assert not {name for name in names if any(word in name for word in ("patient", "birth", "name", "accession"))}
+
+
+FIRST_ROWS = """
+INSERT INTO studies (id, study_instance_uid, open_since, last_received_at, revision) VALUES
+  (1, '1.2.1', NULL, '2024-05-01 08:00:00.000000', 1),
+  (2, '1.2.2', '2024-05-01 08:00:01.000000', '2024-05-01 08:00:02.000000', 0);
+INSERT INTO instances (id, study_id, series_instance_uid, sop_instance_uid, sop_class_uid, transfer_syntax_uid,
+  file_key, size_bytes, sha256, source_ae_title, received_at, opens_study, ordinal, revision) VALUES
+  (1, 1, '1.2.1.1', '1.1', '1.2', '1.2', 'key-1', 1, 'x', 'CAMERA', '2024-05-01 08:00:00.000000', TRUE, 1, 1),
+  (2, 2, '1.2.2.1', '1.2', '1.2', '1.2', 'key-2', 1, 'x', 'CAMERA', '2024-05-01 08:00:02.000000', TRUE, 1, NULL);
+INSERT INTO analyses (id, study_id, revision, key, result, created_at, finished_at) VALUES
+  (1, 1, 1, 'a key', '{}', '2024-05-01 08:01:00.000000', '2024-05-01 08:02:00.000000');
+INSERT INTO outputs (id, analysis_id, kind, sop_class_uid, sop_instance_uid, series_instance_uid, file_key, created_at)
+  VALUES (1, 1, 'report', '1.2', '2.25.1', '2.25.2', 'key-3', '2024-05-01 08:02:00.000000');
+INSERT INTO deliveries (id, output_id, destination) VALUES (1, 1, 'pacs');
+INSERT INTO jobs (id, kind, state, subject_id, attempt, max_attempts, run_at, created_at, finished_at) VALUES
+  (1, 'analyse', 'done', 1, 1, 3, '2024-05-01 08:01:00', '2024-05-01 08:01:00', '2024-05-01 08:02:00'),
+  (2, 'deliver', 'waiting', 1, 0, 3, '2024-05-01 08:02:00', '2024-05-01 08:02:00', NULL)
+"""
+"""What a daemon with schema 0001 leaves behind: a study that is reported, and one that is open."""
+
+
+def rows(engine: Engine) -> dict[str, list[dict[str, object]]]:
+    """Every row of every table but Alembic's."""
+    with engine.connect() as connection:
+        return {
+            table: [dict(row._mapping) for row in connection.execute(text(f"SELECT * FROM {table} ORDER BY id"))]
+            for table in ("studies", "instances", "analyses", "outputs", "deliveries", "jobs")
+        }
+
+
+def at_first_schema(engine: Engine) -> Engine:
+    assert migrate.upgrade_to(engine, "0001") == "0001"
+    with engine.begin() as connection:
+        for statement in FIRST_ROWS.split(";"):
+            connection.execute(text(statement))
+    return engine
+
+
+def test_rows_of_the_first_schema_keep_what_they_said(new_engine: Callable[[], Engine]) -> None:
+    engine = at_first_schema(new_engine())
+    before = rows(engine)
+    migrate.upgrade(engine)
+    after = rows(engine)
+    for table, old in before.items():
+        assert [{name: new[name] for name in row} for row, new in zip(old, after[table], strict=True)] == old
+    closed, opened = after["studies"]
+    assert (closed["patient_digest"], closed["quiet_until"], closed["removed_at"]) == ("", None, None)
+    assert opened["quiet_until"] == opened["last_received_at"], "due at once: the daemon stood still meanwhile"
+    assert {(row["source"], row["removed_at"], row["missing_at"]) for row in after["instances"]} == {("", None, None)}
+    migrate.downgrade(engine, "0001")
+    assert rows(engine) == before
+
+
+def test_rows_still_point_at_each_other_after_every_migration(new_engine: Callable[[], Engine]) -> None:
+    """SQLite copies tables to change them, with its foreign keys switched off; they are back on afterwards."""
+    engine = at_first_schema(new_engine())
+    for move in (migrate.upgrade, lambda engine: migrate.downgrade(engine, "0001"), migrate.upgrade):
+        move(engine)
+        for orphan in (
+            "INSERT INTO deliveries (id, output_id, destination) VALUES (9, 99, 'pacs')",
+            "DELETE FROM studies WHERE id = 1",
+        ):
+            with pytest.raises(IntegrityError), engine.begin() as connection:
+                connection.execute(text(orphan))
+
+
+def test_two_patients_of_one_study_do_not_fit_the_first_schema(new_engine: Callable[[], Engine]) -> None:
+    engine = at_first_schema(new_engine())
+    migrate.upgrade(engine)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO studies (id, study_instance_uid, last_received_at, revision, patient_digest) "
+                "VALUES (3, '1.2.1', '2024-05-01 08:00:00.000000', 0, 'another')"
+            )
+        )
+    before = rows(engine)
+    with pytest.raises(CommandError, match="1 studies hold images of several patients"):
+        migrate.downgrade(engine, "0001")
+    assert rows(engine) == before
+    assert migrate.check(engine) == migrate.newest_revision()
