@@ -121,9 +121,12 @@ class Ledger(Protocol):
         expected_predecessor: int | None,
         delivery_attempts: int,
         now: datetime,
+        note: str | None = None,
     ) -> Finish:
         """In one transaction, and only while the job is still ours: save key and result (JSON), add outputs that are
         not there yet with one delivery and one job for each destination, finish the job as done.
+
+        `note` stays on the finished job as its reason: what became of the study in a sentence.
 
         An output whose SOP Instance UID exists already is left as it is, and so are its deliveries.
         """

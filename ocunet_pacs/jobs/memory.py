@@ -176,6 +176,7 @@ class MemoryJobs(MemoryQueue, Ledger):
         expected_predecessor: int | None,
         delivery_attempts: int,
         now: datetime,
+        note: str | None = None,
     ) -> Finish:
         """See `Ledger.finish_analysis`. When another analysis holds `key` already, nothing is added: APPLIED."""
         if job.kind is not JobKind.ANALYSE:
@@ -198,7 +199,7 @@ class MemoryJobs(MemoryQueue, Ledger):
                 return Finish.APPLIED
             self._analyses[row.id] = replace(row, key=key, result=result, finished_at=now)
             self._add_outputs(row.id, outputs, destinations, delivery_attempts, now)
-            self._jobs[job.id] = after(job, Done(), now, jitter=0.0)
+            self._jobs[job.id] = after(job, Done(note), now, jitter=0.0)
             return Finish.APPLIED
 
     def _superseded(self, row: AnalysisRow) -> bool:

@@ -175,6 +175,7 @@ class SqlLedger(Ledger):
         expected_predecessor: int | None,
         delivery_attempts: int,
         now: datetime,
+        note: str | None = None,
     ) -> Finish:
         """See `Ledger.finish_analysis`. When another analysis holds `key` already, nothing is added: APPLIED."""
         with transaction(self._writing) as connection:
@@ -198,7 +199,7 @@ class SqlLedger(Ledger):
                 output_id = _add_output(connection, job.subject_id, output, now)
                 if output_id is not None:
                     _add_deliveries(connection, output_id, destinations, delivery_attempts, now)
-            move(connection, job, after(job, Done(), now, jitter=0.0))
+            move(connection, job, after(job, Done(note), now, jitter=0.0))
             return Finish.APPLIED
 
     def delivery(self, delivery_id: int) -> DeliveryRow:

@@ -60,6 +60,27 @@ def finish(
     )
 
 
+def test_a_finished_analysis_keeps_its_note(store: Store) -> None:
+    queued(store)
+    job = claimed(store)
+    how = store.finish_analysis(
+        job,
+        key="a key",
+        result="{}",
+        outputs=(),
+        destinations=(),
+        expected_predecessor=None,
+        delivery_attempts=1,
+        now=NOW,
+        note="3 of 5 images assessed; not assessed: 1 angiography, 1 child",
+    )
+    assert how is Finish.APPLIED
+    done = store.get(job.id)
+    assert done is not None
+    assert done.state is JobState.DONE
+    assert done.reason == "3 of 5 images assessed; not assessed: 1 angiography, 1 child"
+
+
 def everything(store: Store) -> tuple[object, ...]:
     """All that a caller can see of jobs and outputs."""
     return store.find(), list(store.output_uids()), store.counts()
