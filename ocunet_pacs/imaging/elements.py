@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 import math
-from types import MappingProxyType
 from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-_SNOMED_RT = MappingProxyType(
-    {
-        # sides (CID 244)
-        "G-A100": "24028007",
-        "G-A101": "7771000",
-        "G-A102": "51440002",
-        # regions of the eye (CID 4209)
-        "T-AA000": "81745001",
-        "T-AA050": "31636006",
-        "T-AA079": "26386000",
-        "T-AA200": "28726007",
-        "T-AA500": "41296002",
-        "T-AA610": "5665001",
-        "T-AA621": "67046006",
-        "T-AA630": "81016008",
-        "T-AA700": "78076003",
-        "T-AA810": "80243003",
-        # devices (CID 4202)
-        "R-1021A": "409898007",
-        "R-1021B": "409903006",
-        "R-1021C": "409899004",
-        "A-00E8A": "392001008",
-        "A-00E8B": "392004000",
-        "A-00FBE": "392012008",
-        "A-2B201": "397247004",
-    }
-)
-"""SNOMED RT identifiers that older cameras send, and the SNOMED CT concepts that they became (PS3.16 annex O)."""
+from ocunet_pacs.imaging.snomed_rt import SNOMED_CT
+
+_SNOMED_SCHEMES = frozenset({"SCT", "SRT", "SNM3", "99SDM"})
+"""Designators of SNOMED over the years; exports mix them up with each other's values."""
 
 
 def _value(ds: Dataset, keyword: str) -> Any:  # noqa: ANN401 -- as many types as DICOM has value representations
@@ -96,6 +71,9 @@ def _code(item: Dataset) -> str:
     """ "SCHEME:value" of a coded item (PS3.3 section 8.8), SNOMED RT as SNOMED CT; "" where it holds no code."""
     value = text(item, "CodeValue") or text(item, "LongCodeValue") or text(item, "URNCodeValue")
     scheme = text(item, "CodingSchemeDesignator")
-    if scheme in ("SRT", "SNM3", "99SDM") and value in _SNOMED_RT:
-        return f"SCT:{_SNOMED_RT[value]}"
+    if scheme in _SNOMED_SCHEMES:
+        if value in SNOMED_CT:
+            return f"SCT:{SNOMED_CT[value]}"
+        if value.isdecimal():  # SNOMED RT has letters: whatever the designator says, this is SNOMED CT
+            return f"SCT:{value}"
     return f"{scheme}:{value}" if value else ""

@@ -11,14 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.sr._cid_dict import cid_concepts
+from pydicom.sr._concepts_dict import concepts
 from pydicom.sr._snomed_dict import mapping
 from pydicom.tag import Tag
 
 from ocunet_pacs.domain.errors import BadInput
 from ocunet_pacs.domain.study import Laterality, ReasonCode
 from ocunet_pacs.imaging import part10
-from ocunet_pacs.imaging.elements import _SNOMED_RT
 from ocunet_pacs.imaging.header import _DECIDING, header_of, read_header
+from ocunet_pacs.imaging.snomed_rt import SNOMED_CT
 from ocunet_pacs.imaging.wrap import write_dicom
 from tests.unit.imaging.conftest import encode, plain, save, wrap
 
@@ -88,6 +90,8 @@ def test_the_eye_is_named_or_unknown_and_never_guessed(attributes, expected):
         ("T-AA610", "SNM3", "SCT:5665001"),
         ("T-AA630", "SRT", "SCT:81016008"),
         ("T-12345", "SRT", "SRT:T-12345"),
+        ("5665001", "SRT", "SCT:5665001"),
+        ("T-AA610", "SCT", "SCT:5665001"),
         ("X", "99VENDOR", "99VENDOR:X"),
     ],
 )
@@ -97,7 +101,16 @@ def test_old_snomed_codes_read_as_new_ones(value, scheme, expected):
 
 def test_translations_are_the_standard_s():
     """pydicom's table, made from PS3.16, is the oracle."""
-    assert {old: mapping["SRT"][old] for old in _SNOMED_RT} == dict(_SNOMED_RT)
+    assert {old: mapping["SRT"][old] for old in SNOMED_CT} == dict(SNOMED_CT)
+
+
+@pytest.mark.parametrize("cid", [244, 4200, 4202, 4204, 4206, 4209, 4210, 4211])
+def test_every_concept_of_the_groups_that_decide_is_translated(cid):
+    ours = set(SNOMED_CT.values())
+    for name in cid_concepts[cid]["SCT"]:
+        for code, (meaning, groups) in concepts["SCT"][name].items():
+            if cid in groups and code in mapping["SCT"]:
+                assert code in ours, f"{meaning} of CID {cid}"
 
 
 @pytest.mark.parametrize(
