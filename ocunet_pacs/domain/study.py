@@ -31,10 +31,13 @@ class ReasonCode(StrEnum):
     UNREADABLE_DATASET = "unreadable_dataset"
     OWN_OUTPUT = "own_output"
     SOP_CLASS = "sop_class_not_analysed"
+    CONTEXT = "context_object"
+    """No photograph, and nothing is wrong with it: kept because it says something about the photographs."""
     WIDE_FIELD = "wide_field"
     DERIVED = "derived_image"
     CALIBRATION = "calibration_or_quality_control_image"
     NOT_RETINA = "not_retina"
+    UNPROVEN_REGION = "region_not_stated"
     NOT_COLOUR = "not_colour"
     ANGIOGRAPHY = "angiography"
     NO_PIXELS = "no_pixel_data"
@@ -77,6 +80,8 @@ class ImageHeader:
     manufacturer: str = ""
     image_type: tuple[str, ...] = ()
     laterality: Laterality = Laterality.UNKNOWN
+    frame_lateralities: tuple[Laterality, ...] = ()
+    """Of each frame, where frames say so themselves; frames of one image may show different eyes."""
     anatomic_regions: tuple[str, ...] = ()
     device_types: tuple[str, ...] = ()
     contrast_agents: tuple[str, ...] = ()
@@ -92,6 +97,14 @@ class ImageHeader:
     made_by_us: bool = False
     field_of_view_degrees: float | None = None
     age_years: float | None = None
+    stereo_pairs: tuple[tuple[str, str], ...] = ()
+    """SOP Instance UIDs of the left and right images that a Stereometric Relationship joins."""
+
+    def laterality_of(self, frame: int | None) -> Laterality:
+        """Which eye a frame shows, counted from 1; None asks for the image as a whole."""
+        if frame is None or not 1 <= frame <= len(self.frame_lateralities):
+            return self.laterality
+        return self.frame_lateralities[frame - 1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MANUFACTURER = "OcuNet"
 MODEL_NAME = "ocunet_pacs"
 """Manufacturer and Manufacturer's Model Name by which we know our own objects again."""
+SERIES_NAME = "OcuNet AI"
+"""How the Series Description of everything that we make begins."""
 
 _DECIDING = (
     "ImageType",
@@ -42,6 +44,7 @@ _DECIDING = (
     "ContrastBolusAgent",
     "ContrastBolusAgentSequence",
     "ContributingEquipmentSequence",
+    "SeriesDescription",
     "StudyInstanceUID",
     "SeriesInstanceUID",
     "Laterality",
@@ -58,6 +61,7 @@ _DECIDING = (
     "Rows",
     "Columns",
     "BitsAllocated",
+    "StereoPairsSequence",
     "QualityControlImage",
     "CalibrationImage",
     "SharedFunctionalGroupsSequence",
@@ -66,6 +70,8 @@ _DECIDING = (
 
 _EYES = MappingProxyType({"SCT:24028007": "R", "SCT:7771000": "L", "SCT:51440002": "B"})
 """CID 244: the modifier of the anatomic region that says which side."""
+_BOTH_EYES = "SCT:40638003"
+"""The region of CID 4209 that names a side by itself."""
 
 _AGE = re.compile(r"(\d{1,3})([DWMY])")
 _DAYS_A_YEAR = 365.2425
@@ -92,6 +98,7 @@ def header_of(ds: Dataset, *, has_pixel_data: bool, transfer_syntax_uid: str = "
     `transfer_syntax_uid` is how the data set arrived; where it is not given, what its file meta information says.
     """
     with quiet():
+        laterality, frame_lateralities = _lateralities(ds)
         return ImageHeader(
             study_instance_uid=text(ds, "StudyInstanceUID"),
             series_instance_uid=text(ds, "SeriesInstanceUID"),
@@ -101,7 +108,8 @@ def header_of(ds: Dataset, *, has_pixel_data: bool, transfer_syntax_uid: str = "
             modality=text(ds, "Modality"),
             manufacturer=text(ds, "Manufacturer"),
             image_type=tuple(strings(ds, "ImageType")),
-            laterality=_laterality(ds),
+            laterality=laterality,
+            frame_lateralities=frame_lateralities,
             anatomic_regions=codes(ds, "AnatomicRegionSequence"),
             device_types=codes(ds, "AcquisitionDeviceTypeCodeSequence"),
             contrast_agents=_contrast_agents(ds),
@@ -121,12 +129,29 @@ def header_of(ds: Dataset, *, has_pixel_data: bool, transfer_syntax_uid: str = "
             made_by_us=_is_ours(ds),
             field_of_view_degrees=number(ds, "HorizontalFieldOfView"),
             age_years=_age(ds),
+            stereo_pairs=tuple(_stereo_pairs(ds)),
         )
 
 
-def _laterality(ds: Dataset) -> Laterality:
-    """Which eye, from all the places that can say so; one that contradicts another makes it unknown."""
-    said = set(_sides(ds))
+def _lateralities(ds: Dataset) -> tuple[Laterality, tuple[Laterality, ...]]:
+    """Which eye, from all the places that can say so, and which eye each frame shows where frames say so themselves.
+
+    One place that contradicts another makes it unknown: for the frame, where they are of one frame; for the whole,
+    where frames differ. Both eyes in one image, each in its frames, is no contradiction.
+    """
+    shared = [*_anatomies(ds, "SharedFunctionalGroupsSequence")]
+    whole = {side for holder in (ds, *shared) for side in _sides(holder)}
+    frames = [
+        {side for anatomy in items(group, "FrameAnatomySequence") for side in _sides(anatomy)}
+        for group in items(ds, "PerFrameFunctionalGroupsSequence")
+    ]
+    if not any(frames):
+        return _one(whole), ()
+    each = tuple(_one(own | (whole - {"B"}) if own else whole) for own in frames)
+    return _one(whole.union(*frames)), each
+
+
+def _one(said: set[str]) -> Laterality:
     if said == {"R"}:
         return Laterality.RIGHT
     if said == {"L"}:
@@ -134,26 +159,37 @@ def _laterality(ds: Dataset) -> Laterality:
     return Laterality.UNKNOWN
 
 
-def _sides(ds: Dataset) -> Iterator[str]:
+def _anatomies(ds: Dataset, groups: str) -> Iterator[Dataset]:
+    for group in items(ds, groups):
+        yield from items(group, "FrameAnatomySequence")
+
+
+def _sides(holder: Dataset) -> Iterator[str]:
     """R, L or B from each place that names a side, most specific first; "unpaired" and nonsense say nothing."""
-    anatomies = [
-        anatomy
-        for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
-        for group in items(ds, groups)
-        for anatomy in items(group, "FrameAnatomySequence")
-    ]
-    for holder, keyword in (
-        (ds, "ImageLaterality"),
-        (ds, "FrameLaterality"),
-        *((anatomy, "FrameLaterality") for anatomy in anatomies),
-        (ds, "Laterality"),
-    ):
-        side = text(holder, keyword).upper()
-        if side in ("R", "L", "B"):
-            yield side
-    for holder in (ds, *anatomies):
-        for region in items(holder, "AnatomicRegionSequence"):
-            yield from (_EYES[code] for code in codes(region, "AnatomicRegionModifierSequence") if code in _EYES)
+    for keyword in ("ImageLaterality", "FrameLaterality"):
+        yield from _side(holder, keyword)
+    if _BOTH_EYES in codes(holder, "AnatomicRegionSequence"):
+        yield "B"
+    for region in items(holder, "AnatomicRegionSequence"):
+        yield from (_EYES[code] for code in codes(region, "AnatomicRegionModifierSequence") if code in _EYES)
+    yield from _side(holder, "Laterality")
+
+
+def _side(holder: Dataset, keyword: str) -> Iterator[str]:
+    side = text(holder, keyword).upper()
+    if side in ("R", "L", "B"):
+        yield side
+
+
+def _stereo_pairs(ds: Dataset) -> Iterator[tuple[str, str]]:
+    """The pairs of a Stereometric Relationship (PS3.3 C.8.18.1) whose two images are named."""
+    for pair in items(ds, "StereoPairsSequence"):
+        left, right = (
+            next((text(image, "ReferencedSOPInstanceUID") for image in items(pair, keyword)), "")
+            for keyword in ("LeftImageSequence", "RightImageSequence")
+        )
+        if left and right:
+            yield left, right
 
 
 def _contrast_agents(ds: Dataset) -> tuple[str, ...]:
@@ -165,9 +201,12 @@ def _contrast_agents(ds: Dataset) -> tuple[str, ...]:
 
 def _is_ours(ds: Dataset) -> bool:
     equipment = (ds, *items(ds, "ContributingEquipmentSequence"))
-    return any(
+    if any(
         text(e, "Manufacturer") == MANUFACTURER and text(e, "ManufacturerModelName") == MODEL_NAME for e in equipment
-    )
+    ):
+        return True
+    # An archive that strips the equipment leaves the name of the series.
+    return text(ds, "SeriesDescription").startswith(SERIES_NAME)
 
 
 def _age(ds: Dataset) -> float | None:

@@ -107,6 +107,7 @@ def photograph_out(photograph: Photograph) -> tuple[Message, Array, Array]:
         "size": [photograph.width, photograph.height],
         "reasons": [reason_out(reason) for reason in photograph.reasons],
         "quality": [[name, float(value)] for name, value in photograph.quality],
+        "doubts": [reason_out(reason) for reason in photograph.doubts],
     }
     return message, photograph.pixels, photograph.shown
 
@@ -124,6 +125,7 @@ def photograph_in(message: Message, arrays: list[Array]) -> Photograph:
             height,
             tuple(reason_in(reason) for reason in message["reasons"]),
             tuple((str(name), float(value)) for name, value in message["quality"]),
+            tuple(reason_in(reason) for reason in message["doubts"]),
         )
     except (ValueError, TypeError, KeyError) as error:
         raise Broken from error
@@ -140,7 +142,10 @@ def header_in(fields: dict[str, Any]) -> ImageHeader:
         plain: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
         }
-        return ImageHeader(**{**plain, "laterality": Laterality(plain["laterality"])})
+        plain["laterality"] = Laterality(plain["laterality"])
+        plain["frame_lateralities"] = tuple(map(Laterality, plain["frame_lateralities"]))
+        plain["stereo_pairs"] = tuple((str(left), str(right)) for left, right in plain["stereo_pairs"])
+        return ImageHeader(**plain)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Broken from error
 
