@@ -215,13 +215,13 @@ class Classifier:
             images = examine(
                 [Source("", OPHTHALMIC_PHOTOGRAPHY_8_BIT, n, Path(str(n))) for n in range(len(inputs))],
                 reader=_Given(predictor, inputs),
-                eligibility=eligibility,
+                eligibility=lambda header, _source: eligibility(header),
                 classifier=keeping,
                 reporter=None,
                 keep_heatmap=lambda _made: None,
                 batch_size=predictor.batch_size,
                 alive=lambda: None,
-            )
+            ).images
         kept = iter(keeping.kept)
         return [
             _reading(inputs[image.ordinal], image, predictor.bundle, next(kept) if image.assessed else None)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ocunet_pacs.domain.gates import OPEN_FROM_THE_START, GateRules, Rules
+from ocunet_pacs.intake.eligibility import eligibility
 from ocunet_pacs.model.predictor import Predictor
 from ocunet_pacs.report.report_settings import ReportSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ocunet_pacs.domain.gates import Verdict
+    from ocunet_pacs.domain.study import ImageHeader
     from ocunet_pacs.settings import Settings
 
 
@@ -19,6 +25,32 @@ def report_settings(settings: Settings) -> ReportSettings:
         heatmap_labels=settings.report.heatmap_labels,
         device_name=settings.dicom.ae_title,
     )
+
+
+def gate_rules(settings: Settings) -> Rules:
+    """The site's gates: a source's own word outweighs what is said for all, and that outweighs how gates are at first.
+
+    Only sources with a word of their own have rules of their own.
+    """
+    site = settings.eligibility
+    opened = (OPEN_FROM_THE_START | frozenset(site.open)) - frozenset(site.close)
+    everybody = GateRules(opened, minimum_age=site.minimum_age, widest_field=site.widest_field)
+    sources = {
+        source.name: GateRules(
+            (opened | frozenset(source.open)) - frozenset(source.close),
+            frozenset(source.open),
+            site.minimum_age,
+            site.widest_field,
+        )
+        for source in settings.sources
+        if source.open or source.close
+    }
+    return Rules(everybody, sources)
+
+
+def eligibility_by(rules: Rules) -> Callable[[ImageHeader, str], Verdict]:
+    """What the pipeline asks: header and name of the source in, the verdict of that source's rules out."""
+    return lambda header, source: eligibility(header, rules.of(source))
 
 
 def load_predictor(settings: Settings) -> Predictor:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ocunet_pacs import __version__
+from ocunet_pacs.app.parts import eligibility_by
 from ocunet_pacs.app.process import utc_now
 from ocunet_pacs.app.readable import write_readable
 from ocunet_pacs.domain.errors import BadInput, ConfigError
@@ -19,7 +20,7 @@ from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.imaging.anyfile import PHOTOGRAPH_SUFFIXES, AnyFile, is_dicom, is_photograph
 from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.imaging.wrap import wrap_photograph, write_dicom
-from ocunet_pacs.intake.eligibility import OPHTHALMIC_PHOTOGRAPHY_8_BIT, eligibility
+from ocunet_pacs.intake.eligibility import OPHTHALMIC_PHOTOGRAPHY_8_BIT
 from ocunet_pacs.pipeline.examine import Source, examine
 from ocunet_pacs.report.reporter import Reports
 
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from ocunet_pacs.domain.gates import Rules
     from ocunet_pacs.domain.result import BundleRef, DicomObject
     from ocunet_pacs.model.predictor import Predictor
+    from ocunet_pacs.pipeline.examine import Examined
     from ocunet_pacs.report.report_settings import ReportSettings
 
 _IN_FOLDERS = PHOTOGRAPH_SUFFIXES | {".dcm", ".dicom", ""}
@@ -63,6 +66,8 @@ class Prediction:
         }
         if self.image.frame is not None:
             entry["frame"] = self.image.frame
+        if self.image.despite:
+            entry["despite"] = [str(reason) for reason in self.image.despite]
         return entry
 
 
@@ -100,10 +105,12 @@ def predict(
     *,
     predictor: Predictor,
     report_settings: ReportSettings,
+    rules: Rules,
+    source: str,
     out: Path | None,
     progress: Callable[[Path], None],
 ) -> list[Prediction]:
-    """One prediction for each file and frame, in order of the studies' first files.
+    """One prediction for each file and frame, in order of the studies' first files, by the rules of `source`.
 
     With `out`, each study gets a folder there with its report and heatmaps, and the wrapped form of a photograph that
     was not DICOM: every photograph is a study of its own, because nothing says which ones belong to one patient.
@@ -117,10 +124,10 @@ def predict(
     for study_instance_uid, inputs in studies.items():
         reporter = Reports(report_settings, clock=utc_now, software_version=__version__)
         heatmaps: list[DicomObject] = []
-        images = examine(
-            [Source(i.sop_instance_uid, i.sop_class_uid, n, i.path) for n, i in enumerate(inputs, 1)],
+        examined = examine(
+            [Source(i.sop_instance_uid, i.sop_class_uid, n, i.path, source) for n, i in enumerate(inputs, 1)],
             reader=reader,
-            eligibility=eligibility,
+            eligibility=eligibility_by(rules),
             classifier=predictor,
             reporter=reporter if out else None,
             keep_heatmap=heatmaps.append,
@@ -128,8 +135,8 @@ def predict(
             alive=lambda: None,
         )
         if out:
-            _write_study(out, study_instance_uid, inputs, images, heatmaps, reporter, predictor.bundle)
-        for image in images:
+            _write_study(out, study_instance_uid, inputs, examined, heatmaps, reporter, predictor.bundle, rules)
+        for image in examined.images:
             given = inputs[image.ordinal - 1]
             uid = None if given.is_photograph and not out else image.sop_instance_uid
             predictions.append(Prediction(given.given, uid or None, image))
@@ -181,10 +188,11 @@ def _write_study(
     out: Path,
     study_instance_uid: str,
     inputs: Sequence[_Input],
-    images: tuple[ImageResult, ...],
+    examined: Examined,
     heatmaps: Sequence[DicomObject],
     reporter: Reports,
     bundle: BundleRef,
+    rules: Rules,
 ) -> None:
     """Report and heatmaps of one study, where at least one of its files is a DICOM object that they can refer to."""
     referable = {i.sop_instance_uid: i.path for i in inputs if i.sop_instance_uid and is_dicom(i.path)}
@@ -202,9 +210,10 @@ def _write_study(
     result = StudyResult(
         study_instance_uid=study_instance_uid,
         revision=1,
-        key=work_key(referable, bundle.digest, reporter.settings_digest),
+        key=work_key(referable, bundle.identity, f"{reporter.settings_digest} {rules.digest}"),
         bundle=bundle,
-        images=tuple(image for image in images if image.sop_instance_uid in referable),
+        images=tuple(image for image in examined.images if image.sop_instance_uid in referable),
+        stereo_pairs=examined.stereo_pairs,
     )
     report = reporter.report(result, referable, outputs)
     (folder / "report.dcm").write_bytes(report.content)

@@ -12,11 +12,10 @@ from ocunet_pacs import __version__, systemd
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.loops import start_loops
-from ocunet_pacs.app.parts import load_predictor, report_settings
+from ocunet_pacs.app.parts import eligibility_by, gate_rules, load_predictor, report_settings
 from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.imaging.pool import PreparingPool
-from ocunet_pacs.intake.eligibility import eligibility
 from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.metrics import Metrics
 from ocunet_pacs.model.batching import BatchingClassifier
@@ -26,7 +25,7 @@ from ocunet_pacs.report.reporter import Reports
 from ocunet_pacs.store.files import Files
 
 if TYPE_CHECKING:
-    from ocunet_pacs.domain.ports import Classifier, PhotographReader
+    from ocunet_pacs.domain.ports import Classifier, Count, PhotographReader
     from ocunet_pacs.settings import Settings
 
 _MOST_DECODERS = 16
@@ -66,7 +65,9 @@ def work(settings: Settings) -> int:
         housekeeping = Housekeeping()
         housekeeping.reap(jobs)
         housekeeping.start()
-        tools = _tools(settings, jobs, pool, classifier)
+        metrics = Metrics()
+        stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
+        tools = _tools(settings, jobs, pool, classifier, metrics.count)
         # One thread a study; the photographs of all of them meet in the classifier's batches.
         at_once = model.studies_at_once
         threads = start_loops(
@@ -99,18 +100,24 @@ def _decoders(settings: Settings) -> int:
     return min(len(os.sched_getaffinity(0)), _MOST_DECODERS)
 
 
-def _tools(settings: Settings, jobs: SqlJobs, reader: PhotographReader, classifier: Classifier) -> AnalysisTools:
+def _tools(
+    settings: Settings, jobs: SqlJobs, reader: PhotographReader, classifier: Classifier, count: Count
+) -> AnalysisTools:
     files = Files(settings.store.path)
+    rules = gate_rules(settings)
     return AnalysisTools(
         ledger=jobs,
         files=files,
         result_key=files.result_key,
         reader=reader,
-        eligibility=eligibility,
+        eligibility=eligibility_by(rules),
+        rules_digest=rules.digest,
         classifier=classifier,
         reporter=Reports(report_settings(settings), clock=utc_now, software_version=__version__),
         destinations=tuple(destination.name for destination in settings.destinations),
         delivery_attempts=settings.jobs.delivery_attempts,
         batch_size=4,
         clock=utc_now,
+        report_nothing_eligible=settings.report.nothing_eligible,
+        count=count,
     )

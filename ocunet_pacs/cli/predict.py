@@ -24,6 +24,9 @@ def predict(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write reports and heatmaps (DICOM, HTML, PNG) here.")
     ] = None,
+    source: Annotated[
+        str, typer.Option("--source", help="Apply the gates of this source of the settings, as if it had sent them.")
+    ] = "",
     config: ConfigOption = None,
 ) -> None:
     """Analyse photographs or DICOM files without a daemon. Works on any bundle, and says UNTRAINED where it is."""
@@ -40,8 +43,10 @@ def predict(
         raise ConfigError([*error.problems, *hint]) from None
     logs.configure("error")
     from ocunet_pacs.app import predict as app
-    from ocunet_pacs.app.parts import load_predictor, report_settings
+    from ocunet_pacs.app.parts import gate_rules, load_predictor, report_settings
 
+    if source and source not in {listed.name for listed in loaded.sources}:
+        raise ConfigError([f"--source {source}: the settings list no source of that name"])
     inputs = app.find_inputs(paths)
     chosen = loaded.model.model_copy(update={"allow_untrained": True, **({"bundle": bundle} if bundle else {})})
     predictor = load_predictor(loaded.model_copy(update={"model": chosen}))
@@ -54,6 +59,8 @@ def predict(
             inputs,
             predictor=predictor,
             report_settings=report_settings(loaded),
+            rules=gate_rules(loaded),
+            source=source,
             out=out,
             progress=lambda _path: bar.advance(task),
         )
@@ -73,6 +80,8 @@ def _print(predictions: list[Prediction], bundle: BundleRef) -> None:
         typer.echo(f"{prediction.path}{frame} ({image.laterality.eye})")
         for reason in image.reasons:
             typer.echo(f"  not assessed: {reason.detail}")
+        for reason in image.despite:
+            typer.echo(f"  assessed although: {reason.detail}")
         for score in image.positives:
             typer.echo(f"  above threshold: {score_words(score)}")
         if image.assessed and not image.positives:

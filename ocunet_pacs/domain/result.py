@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ocunet_pacs.domain.study import ReasonCode
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -68,7 +70,8 @@ class Photograph:
     `pixels` is the network's input, uint8 (side, side, 3), red green blue. `shown` is the whole photograph, uint8
     (height, width, 3), scaled down where it is large: a study of 36 MB photographs must not fill the memory. `crop` is
     the part of `shown` that `pixels` show. `width` and `height` are the photograph's own. `reasons` say why it must not
-    be scored, where its pixels show that it is no gradable fundus photograph; `quality` holds what was measured.
+    be scored, where its pixels show that it is no gradable fundus photograph; `doubts` why not, where nothing but its
+    pixels speaks for it (stricter limits, so they hold more than `reasons`); `quality` holds what was measured.
     """
 
     pixels: NDArray[np.uint8]
@@ -78,6 +81,7 @@ class Photograph:
     height: int
     reasons: tuple[Reason, ...] = ()
     quality: tuple[tuple[str, float], ...] = ()
+    doubts: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +115,13 @@ class ImageResult:
     heatmap_uid: str | None = None
     quality: tuple[tuple[str, float], ...] = ()
     """What was measured of the picture's quality, by name; empty where it was not measured."""
+    despite: tuple[Reason, ...] = ()
+    """What would have kept the image from being scored, had the site not opened the gate."""
+
+    @property
+    def is_context(self) -> bool:
+        """Whether this is no photograph at all, but an object that says something about photographs."""
+        return any(reason.code is ReasonCode.CONTEXT for reason in self.reasons)
 
     @property
     def assessed(self) -> bool:
@@ -142,6 +153,8 @@ class StudyResult:
     bundle: BundleRef
     images: tuple[ImageResult, ...]
     predecessor: Predecessor | None = None
+    stereo_pairs: tuple[tuple[str, str], ...] = ()
+    """SOP Instance UIDs of photographs that were taken as a stereo pair."""
 
 
 class OutputKind(StrEnum):

@@ -38,7 +38,7 @@ def is_photograph(path: Path) -> bool:
 
 
 def bare_header() -> ImageHeader:
-    """The facts of a picture without a header: nothing is stated but that its pixels may be looked at.
+    """The facts of a picture without a header: whoever points at it says that it is one of a fundus, as wrapping would.
 
     Its size and colours are then judged where they are decoded.
     """
@@ -48,6 +48,7 @@ def bare_header() -> ImageHeader:
         sop_instance_uid="",
         sop_class_uid=OphthalmicPhotography8BitImageStorage,
         transfer_syntax_uid="",
+        anatomic_regions=("SCT:5665001",),
         samples_per_pixel=3,
         bits_allocated=8,
         rows=MIN_SIDE,

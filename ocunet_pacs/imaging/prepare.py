@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from ocunet_pacs.domain.result import Box, Photograph
+from ocunet_pacs.domain.study import Reason, ReasonCode
 from ocunet_pacs.imaging.decode import frames
 from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.imaging.preprocess import apply
@@ -25,12 +26,15 @@ if TYPE_CHECKING:
 
 SHOWN_SIDE = 1024
 """Longest side of what a reader is shown of a photograph, in pixels; smaller photographs stay as they are."""
+_UNMEASURED = Reason(
+    ReasonCode.NOT_FUNDUS, "the model has no limits for pixels, so nothing shows that this is a fundus photograph"
+)
 
 
 def prepare(spec: PreprocessSpec, rgb: RgbImage, limits: QualityLimits | None = None) -> Photograph:
     """The photograph, uint8 (height, width, 3), as the network and the reader will see it.
 
-    With `limits` its quality is measured and judged; without, nothing is said about it.
+    With `limits` its quality is measured and judged; without, its pixels prove nothing and disprove nothing.
     """
     ready = apply(spec, rgb)
     height, width = rgb.shape[:2]
@@ -38,10 +42,15 @@ def prepare(spec: PreprocessSpec, rgb: RgbImage, limits: QualityLimits | None = 
     crop = _scaled(ready.crop, shown.shape[1] / width, shown.shape[0] / height)
     photograph = Photograph(ready.pixels, shown, crop, width, height)
     if limits is None:
-        return photograph
+        return replace(photograph, doubts=(_UNMEASURED,))
     # What is shown is large enough to be measured, and a quarter of the work of a camera's own size.
     quality = measure(shown)
-    return replace(photograph, reasons=judge(quality, limits), quality=quality.items())
+    return replace(
+        photograph,
+        reasons=judge(quality, limits),
+        doubts=judge(quality, limits.strict()),
+        quality=quality.items(),
+    )
 
 
 def _scaled_down(rgb: RgbImage) -> RgbImage:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ocunet_pacs.domain.study import Reason, ReasonCode
@@ -12,6 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ocunet_pacs.imaging.quality import Quality
+
+
+_STRICT_MOST = MappingProxyType({"most_outline": 0.02, "most_colour_clutter": 0.035})
+_STRICT_LEAST = MappingProxyType(
+    {
+        "least_colour": 0.1,
+        "least_redness": 0.36,
+        "least_warmth": 0.1,
+        "least_structure": 0.006,
+        "least_surround": 0.1,
+        "least_full_frame_warmth": 1.0,  # out of reach: without a dark surround nothing is proved
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +58,15 @@ class QualityLimits:
         problems = [f"{name} must be finite" for name, value in asdict(self).items() if not math.isfinite(value)]
         if problems:
             raise ValueError("; ".join(problems))
+
+    def strict(self) -> QualityLimits:
+        """These limits and narrower ones, for a picture of which nothing but its pixels says that it is a fundus.
+
+        A round field in a dark surround, in a fundus's colours: docs/image-quality.md says what that costs.
+        """
+        narrower = {name: min(getattr(self, name), value) for name, value in _STRICT_MOST.items()}
+        narrower |= {name: max(getattr(self, name), value) for name, value in _STRICT_LEAST.items()}
+        return replace(self, **narrower)
 
     def to_dict(self) -> dict[str, float]:
         """Plain JSON values under the fields' names; `from_dict` gives equal limits back."""

@@ -1,67 +1,48 @@
-"""Whether an image may be analysed, from its header alone: the first gate that fails says why. Pure.
+"""Whether an image may be analysed, from its header alone: the first closed gate that it meets says why. Pure.
 
-Only positive evidence excludes: exports leave most of these attributes out, and an absent one is no evidence. The
-pixels decide last, elsewhere. Laterality never excludes.
+The order of the gates is that of docs/eligibility.md. Only positive evidence excludes an ophthalmic photograph: exports
+leave most of these attributes out, and an absent one is no evidence. The pixels have their say between `_BEFORE` and
+`_AFTER`, elsewhere. Laterality never excludes.
 """
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from ocunet_pacs.domain.gates import Gate, GateRules, Verdict
 from ocunet_pacs.domain.study import Reason, ReasonCode
+from ocunet_pacs.intake import concepts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ocunet_pacs.domain.study import ImageHeader
 
+    Check = Callable[[ImageHeader, GateRules], Reason | None]
+
 OPHTHALMIC_PHOTOGRAPHY_8_BIT = "1.2.840.10008.5.1.4.1.1.77.1.5.1"
 OPHTHALMIC_PHOTOGRAPHY_16_BIT = "1.2.840.10008.5.1.4.1.1.77.1.5.2"
 WIDE_FIELD_STEREOGRAPHIC_PROJECTION = "1.2.840.10008.5.1.4.1.1.77.1.5.5"
 WIDE_FIELD_3D_COORDINATES = "1.2.840.10008.5.1.4.1.1.77.1.5.6"
-_ANALYSED = frozenset({OPHTHALMIC_PHOTOGRAPHY_8_BIT, OPHTHALMIC_PHOTOGRAPHY_16_BIT})
+VL_PHOTOGRAPHIC = "1.2.840.10008.5.1.4.1.1.77.1.4"
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+MULTI_FRAME_TRUE_COLOUR_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7.4"
+_OPHTHALMIC = frozenset({OPHTHALMIC_PHOTOGRAPHY_8_BIT, OPHTHALMIC_PHOTOGRAPHY_16_BIT})
 _WIDE_FIELD = frozenset({WIDE_FIELD_STEREOGRAPHIC_PROJECTION, WIDE_FIELD_3D_COORDINATES})
+_CAPTURES = frozenset({SECONDARY_CAPTURE, MULTI_FRAME_TRUE_COLOUR_SECONDARY_CAPTURE})
+_PHOTOGRAPHS = _OPHTHALMIC | _WIDE_FIELD | _CAPTURES | {VL_PHOTOGRAPHIC}
+_CONTEXT = MappingProxyType(
+    {
+        "1.2.840.10008.5.1.4.1.1.77.1.5.3": "a Stereometric Relationship says which photographs are a stereo pair",
+        "1.2.840.10008.5.1.4.1.1.78.7": "these are axial measurements",
+        "1.2.840.10008.5.1.4.1.1.80.1": "this is a visual field",
+        "1.2.840.10008.5.1.4.1.1.81.1": "this is a thickness map",
+        "1.2.840.10008.5.1.4.1.1.104.1": "this is a document",
+    }
+)
+_TOMOGRAPHY = frozenset(f"1.2.840.10008.5.1.4.1.1.77.1.5.{last}" for last in (4, 7, 8))
 
-# Anatomic Region Sequence (0008,2218), CID 4209 Ophthalmic Anatomic Structure Imaged; "Eye" says nothing.
-_FUNDUS_REGIONS = frozenset({"SCT:5665001", "SCT:81016008", "SCT:67046006", "SCT:68703001"})
-_OTHER_REGIONS = {
-    "SCT:31636006": "anterior chamber of eye",
-    "SCT:29534007": "ciliary body",
-    "SCT:29445007": "conjunctiva",
-    "SCT:28726007": "cornea",
-    "SCT:80243003": "eyelid",
-    "SCT:41296002": "iris",
-    "SCT:43045000": "lacrimal caruncle",
-    "SCT:13561001": "lacrimal gland",
-    "SCT:3954005": "lacrimal sac",
-    "SCT:78076003": "lens",
-    "SCT:62736007": "lower eyelid",
-    "SCT:18619003": "sclera",
-    "SCT:38934000": "upper eyelid",
-}
-# Acquisition Device Type Code Sequence (0022,0015), CID 4202 Ophthalmic Photography Acquisition Device.
-_FUNDUS_DEVICES = frozenset({"SCT:409898007", "SCT:392001008", "SCT:409900009", "SCT:409901008"})
-_OTHER_DEVICES = {
-    "SCT:409903006": "external camera",
-    "SCT:397522002": "keratoscope",
-    "SCT:420827006": "pupillograph",
-    "SCT:397247004": "slit lamp biomicroscope",
-    "SCT:409899004": "specular microscope",
-}
-# Light Path Filter Type Stack and Image Path Filter Type Stack (0022,0017/0018), CID 4204 Ophthalmic Filter.
-_COLOURED_FILTERS = {
-    "SCT:422915004": "blue-green",
-    "SCT:445084008": "blue",
-    "SCT:445465004": "green",
-    "SCT:445169002": "infrared",
-    "SCT:445279009": "red",
-    "SCT:445340000": "yellow-green",
-}
-# Channel Description Code Sequence (0022,001A), CID 4206 Ophthalmic Channel Description. A colour photograph may name
-# its three channels; one that names fewer is not in colour, whatever its pixels are stored as.
-_FULL_SPECTRUM = "SCT:414298005"
-_PRIMARY_CHANNELS = frozenset({"SCT:371240000", "SCT:371246006", "SCT:405738005"})
-_OTHER_CHANNELS = {"SCT:414497003": "infrared", "SCT:405739002": "red-free", "SCT:415770004": "ultraviolet"}
 # Image Type (0008,0008) value 4 (PS3.3 section C.8.17.2.1.4), with older terms and those of real exports.
 _COLOUR_TERMS = frozenset({"", "COLOR", "COLOUR"})
 _ANGIOGRAPHY_TERMS = frozenset({"FA", "ICG", "FLUORESCEIN"})
@@ -70,88 +51,157 @@ _PHOTOMETRIC = frozenset(
     {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_PARTIAL_422", "YBR_RCT", "YBR_ICT"}
 )
 _MONOCHROME = frozenset({"MONOCHROME1", "MONOCHROME2"})
-
-WIDEST_FIELD_DEGREES = 60.0
-ADULT_YEARS = 18.0
-
-
-def eligibility(header: ImageHeader) -> tuple[Reason, ...]:
-    """Empty when nothing in the header speaks against an analysis, else the one reason of the first gate that fails."""
-    for gate in _GATES:
-        reason = gate(header)
-        if reason is not None:
-            return (reason,)
-    return ()
+_ONLY_THE_WAY = frozenset({Gate.VL_PHOTOGRAPHIC, Gate.SECONDARY_CAPTURE, Gate.UNPROVEN_REGION})
+"""Gates about how an image is stored or described: behind them a photograph may be all that the model asks for."""
 
 
-def _own_output(header: ImageHeader) -> Reason | None:
+def eligibility(header: ImageHeader, rules: GateRules = GateRules()) -> Verdict:  # noqa: B008 -- frozen
+    """What the rules of its source say of an image."""
+    despite: list[Reason] = []
+    stop = _first(_BEFORE, header, rules, despite)
+    afterwards = None if stop else _first(_AFTER, header, rules, despite)
+    strict = header.sop_class_uid not in _OPHTHALMIC | _WIDE_FIELD and not _says_fundus(header)
+    return Verdict(stop, afterwards, tuple(despite), strict, rules.open)
+
+
+def _first(
+    gates: tuple[tuple[Gate | None, Check], ...], header: ImageHeader, rules: GateRules, despite: list[Reason]
+) -> Reason | None:
+    """The reason of the first closed gate; `despite` gets those of open ones that the model was not made for."""
+    for gate, check in gates:
+        reason = check(header, rules)
+        if reason is None:
+            continue
+        if gate is None or gate not in rules.open:
+            return reason
+        if gate not in _ONLY_THE_WAY:
+            despite.append(reason)
+    return None
+
+
+def _own_output(header: ImageHeader, _: GateRules) -> Reason | None:
     if header.made_by_us:
         return Reason(ReasonCode.OWN_OUTPUT, "made by this software")
     return None
 
 
-def _sop_class(header: ImageHeader) -> Reason | None:
-    if header.sop_class_uid in _ANALYSED:
+def _no_photograph(header: ImageHeader, _: GateRules) -> Reason | None:
+    if header.sop_class_uid in _PHOTOGRAPHS:
         return None
-    if header.sop_class_uid in _WIDE_FIELD:
-        return Reason(ReasonCode.WIDE_FIELD, "wide field photography is outside the model's 45 to 50 degree images")
+    if header.sop_class_uid in _CONTEXT:
+        return Reason(ReasonCode.CONTEXT, f"{_CONTEXT[header.sop_class_uid]}: kept, not analysed")
+    if header.sop_class_uid in _TOMOGRAPHY:
+        return Reason(ReasonCode.SOP_CLASS, "tomography is kept and not analysed: the model reads photographs")
     return Reason(ReasonCode.SOP_CLASS, "only Ophthalmic Photography 8 Bit and 16 Bit Images are analysed")
 
 
-def _original(header: ImageHeader) -> Reason | None:
+def _vl_photographic(header: ImageHeader, _: GateRules) -> Reason | None:
+    if header.sop_class_uid == VL_PHOTOGRAPHIC:
+        return Reason(ReasonCode.SOP_CLASS, "VL Photographic Images are not analysed by this site's rules")
+    return None
+
+
+def _secondary_capture(header: ImageHeader, _: GateRules) -> Reason | None:
+    if header.sop_class_uid in _CAPTURES:
+        return Reason(ReasonCode.SOP_CLASS, "Secondary Captures are not analysed by this site's rules")
+    return None
+
+
+def _wide_field_class(header: ImageHeader, _: GateRules) -> Reason | None:
+    if header.sop_class_uid in _WIDE_FIELD:
+        return Reason(ReasonCode.WIDE_FIELD, "wide field photography is outside the model's 45 to 50 degree images")
+    return None
+
+
+def _derived(header: ImageHeader, _: GateRules) -> Reason | None:
     if _term(header, 1) == "DERIVED":
         return Reason(ReasonCode.DERIVED, "Image Type value 1 is DERIVED")
     if _term(header, 3) == "MONTAGE":
         return Reason(ReasonCode.DERIVED, "Image Type value 3 is MONTAGE")
+    return None
+
+
+def _calibration(header: ImageHeader, _: GateRules) -> Reason | None:
     if header.is_calibration_or_qc:
         return Reason(ReasonCode.CALIBRATION, "Calibration Image or Quality Control Image is YES")
     return None
 
 
-def _retina(header: ImageHeader) -> Reason | None:
-    regions = frozenset(header.anatomic_regions)
-    if regions & _FUNDUS_REGIONS:
+def _other_region(header: ImageHeader, _: GateRules) -> Reason | None:
+    """A region outweighs a device: a slit lamp with a lens photographs a retina too."""
+    if frozenset(header.anatomic_regions) & concepts.FUNDUS_REGIONS:
         return None
     for code in header.anatomic_regions:
-        if code in _OTHER_REGIONS:
-            return Reason(ReasonCode.NOT_RETINA, f"Anatomic Region is {_OTHER_REGIONS[code]}")
-    if frozenset(header.device_types) & _FUNDUS_DEVICES:
+        if code in concepts.OTHER_REGIONS:
+            return Reason(ReasonCode.NOT_RETINA, f"Anatomic Region is {concepts.OTHER_REGIONS[code]}")
+    if frozenset(header.device_types) & concepts.FUNDUS_DEVICES:
         return None
     for code in header.device_types:
-        if code in _OTHER_DEVICES:
-            return Reason(ReasonCode.NOT_RETINA, f"Acquisition Device Type is {_OTHER_DEVICES[code]}")
+        if code in concepts.OTHER_DEVICES:
+            return Reason(ReasonCode.NOT_RETINA, f"Acquisition Device Type is {concepts.OTHER_DEVICES[code]}")
     return None
 
 
-def _colour(header: ImageHeader) -> Reason | None:
+def _unproven_region(header: ImageHeader, _: GateRules) -> Reason | None:
+    if _says_fundus(header):
+        return None
+    return Reason(ReasonCode.UNPROVEN_REGION, "neither Anatomic Region nor Acquisition Device Type says fundus")
+
+
+def _unproven_capture(header: ImageHeader, rules: GateRules) -> Reason | None:
+    """A capture may be of anything: without a code it takes a source that the site vouches for."""
+    if header.sop_class_uid not in _CAPTURES or Gate.SECONDARY_CAPTURE in rules.by_name:
+        return None
+    return _unproven_region(header, rules)
+
+
+def _says_fundus(header: ImageHeader) -> bool:
+    return bool(
+        frozenset(header.anatomic_regions) & concepts.FUNDUS_REGIONS
+        or frozenset(header.device_types) & concepts.FUNDUS_DEVICES
+    )
+
+
+def _angiography_term(header: ImageHeader, _: GateRules) -> Reason | None:
     term = _term(header, 4)
     if term in _ANGIOGRAPHY_TERMS:
         return Reason(ReasonCode.ANGIOGRAPHY, f"Image Type value 4 is {term}")
+    return None
+
+
+def _other_term(header: ImageHeader, _: GateRules) -> Reason | None:
+    term = _term(header, 4)
     if term in _OTHER_TERMS:
         return Reason(ReasonCode.NOT_COLOUR, f"Image Type value 4 is {term}")
-    if term not in _COLOUR_TERMS:
+    if term not in _COLOUR_TERMS | _ANGIOGRAPHY_TERMS:
         # Not quoted: free text of unknown origin may be anything.
         return Reason(ReasonCode.NOT_COLOUR, "Image Type value 4 is an unknown term; only COLOR is analysed")
-    if header.contrast_agents:
-        return Reason(ReasonCode.ANGIOGRAPHY, "a contrast agent is recorded")
     return None
 
 
-def _light(header: ImageHeader) -> Reason | None:
-    """Filters and channels, which the header holds in one list: their code sets have nothing in common."""
+def _contrast(header: ImageHeader, _: GateRules) -> Reason | None:
+    if not header.contrast_agents:
+        return None
+    known = [concepts.AGENTS[code] for code in header.contrast_agents if code in concepts.AGENTS]
+    return Reason(ReasonCode.ANGIOGRAPHY, f"a contrast agent is recorded{': ' if known else ''}{', '.join(known)}")
+
+
+def _light(header: ImageHeader, _: GateRules) -> Reason | None:
+    """Channels and filters, which the header holds in one list: their code sets have nothing in common."""
+    light = frozenset(header.path_filters)
     for code in header.path_filters:
-        if code in _COLOURED_FILTERS:
-            return Reason(ReasonCode.NOT_COLOUR, f"taken through a {_COLOURED_FILTERS[code]} filter")
-        if code in _OTHER_CHANNELS:
-            return Reason(ReasonCode.NOT_COLOUR, f"a channel is {_OTHER_CHANNELS[code]}")
-    channels = frozenset(header.path_filters)
-    named = channels & _PRIMARY_CHANNELS
-    if named and named != _PRIMARY_CHANNELS and _FULL_SPECTRUM not in channels:
+        if code in concepts.OTHER_CHANNELS:
+            return Reason(ReasonCode.NOT_COLOUR, f"a channel is {concepts.OTHER_CHANNELS[code]}")
+    named = light & concepts.PRIMARY_CHANNELS
+    if named and named != concepts.PRIMARY_CHANNELS and concepts.FULL_SPECTRUM not in light:
         return Reason(ReasonCode.NOT_COLOUR, "the channels described are not red, green and blue together")
+    for code in header.path_filters:
+        if code in concepts.COLOURED_FILTERS:
+            return Reason(ReasonCode.NOT_COLOUR, f"taken through a {concepts.COLOURED_FILTERS[code]} filter")
     return None
 
 
-def _pixels(header: ImageHeader) -> Reason | None:
+def _pixels(header: ImageHeader, _: GateRules) -> Reason | None:
     if not header.has_pixel_data:
         return Reason(ReasonCode.NO_PIXELS, "Pixel Data is missing")
     if header.photometric_interpretation in _MONOCHROME:
@@ -161,7 +211,7 @@ def _pixels(header: ImageHeader) -> Reason | None:
     return None
 
 
-def _samples(header: ImageHeader) -> Reason | None:
+def _samples(header: ImageHeader, _: GateRules) -> Reason | None:
     if header.samples_per_pixel != 3:
         found = "missing" if header.samples_per_pixel is None else str(header.samples_per_pixel)
         return Reason(ReasonCode.PHOTOMETRIC, f"Samples per Pixel is {found}, a colour photograph has 3")
@@ -173,20 +223,20 @@ def _samples(header: ImageHeader) -> Reason | None:
     return None
 
 
-def _field_of_view(header: ImageHeader) -> Reason | None:
+def _field_of_view(header: ImageHeader, rules: GateRules) -> Reason | None:
     degrees = header.field_of_view_degrees
-    if degrees is not None and degrees > WIDEST_FIELD_DEGREES:
+    if degrees is not None and degrees > rules.widest_field:
         return Reason(
             ReasonCode.WIDE_FIELD,
-            f"Horizontal Field of View is {degrees:g} degrees, validated up to {WIDEST_FIELD_DEGREES:g}",
+            f"Horizontal Field of View is {degrees:g} degrees, at most {rules.widest_field:g} are analysed",
         )
     return None
 
 
-def _adult(header: ImageHeader) -> Reason | None:
-    if header.age_years is not None and header.age_years < ADULT_YEARS:
+def _adult(header: ImageHeader, rules: GateRules) -> Reason | None:
+    if header.age_years is not None and header.age_years < rules.minimum_age:
         # The age itself is the patient's and stays out.
-        return Reason(ReasonCode.CHILD, f"the patient is younger than {ADULT_YEARS:g} years")
+        return Reason(ReasonCode.CHILD, f"the patient is younger than {rules.minimum_age:g} years")
     return None
 
 
@@ -195,15 +245,22 @@ def _term(header: ImageHeader, number: int) -> str:
     return header.image_type[number - 1].strip().upper() if len(header.image_type) >= number else ""
 
 
-_GATES: tuple[Callable[[ImageHeader], Reason | None], ...] = (
-    _own_output,
-    _sop_class,
-    _original,
-    _retina,
-    _colour,
-    _light,
-    _pixels,
-    _samples,
-    _field_of_view,
-    _adult,
+_BEFORE: tuple[tuple[Gate | None, Check], ...] = (
+    (None, _own_output),
+    (None, _no_photograph),
+    (Gate.VL_PHOTOGRAPHIC, _vl_photographic),
+    (Gate.SECONDARY_CAPTURE, _secondary_capture),
+    (Gate.WIDE_FIELD, _wide_field_class),
+    (Gate.DERIVED, _derived),
+    (Gate.CALIBRATION, _calibration),
+    (Gate.OTHER_REGION, _other_region),
+    (Gate.UNPROVEN_REGION, _unproven_region),
+    (None, _unproven_capture),
+    (Gate.ANGIOGRAPHY, _angiography_term),
+    (Gate.NOT_COLOUR, _other_term),
+    (Gate.ANGIOGRAPHY, _contrast),
+    (Gate.NOT_COLOUR, _light),
+    (None, _pixels),
+    (None, _samples),
 )
+_AFTER: tuple[tuple[Gate | None, Check], ...] = ((Gate.WIDE_FIELD, _field_of_view), (Gate.CHILD, _adult))

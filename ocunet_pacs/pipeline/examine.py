@@ -16,9 +16,10 @@ from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.pipeline.ahead import read_ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
+    from ocunet_pacs.domain.gates import Verdict
     from ocunet_pacs.domain.ports import Classifier, PhotographReader, Reporter
     from ocunet_pacs.domain.result import DicomObject, Photograph
     from ocunet_pacs.domain.study import ImageHeader, Reason
@@ -26,34 +27,46 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One instance to examine: who it is, its place in the study, and where its file lies."""
+    """One instance to examine: who it is, its place in the study, where its file lies, and which source sent it."""
 
     sop_instance_uid: str
     sop_class_uid: str
     ordinal: int
     path: Path
+    sender: str = ""
+    """Name of the source in the settings; "" for one that is not listed. Its gates decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What came out of a study: its images in the order of their sources, and which of them are stereo pairs."""
+
+    images: tuple[ImageResult, ...]
+    stereo_pairs: tuple[tuple[str, str], ...] = ()
 
 
 def examine(
     sources: Sequence[Source],
     *,
     reader: PhotographReader,
-    eligibility: Callable[[ImageHeader], tuple[Reason, ...]],
+    eligibility: Callable[[ImageHeader, str], Verdict],
     classifier: Classifier,
     reporter: Reporter | None,
     keep_heatmap: Callable[[DicomObject], None],
     batch_size: int,
     alive: Callable[[], None],
-) -> tuple[ImageResult, ...]:
+) -> Examined:
     """Results in the order of `sources`, frames in order. Without a `reporter` no heatmaps are made.
 
-    An image that cannot be used becomes a result with reasons; errors that are not the image's fault rise.
+    `eligibility` is asked with an image's header and its source. An image that cannot be used becomes a result with
+    reasons; errors that are not the image's fault rise.
     """
     scoring = _Scoring(classifier, reporter, keep_heatmap, alive)
+    pairs: list[tuple[str, str]] = []
 
     def read() -> Iterator[tuple[ImageResult, Photograph | None, Path]]:
         for source in sources:
-            for image, photograph in _read(source, reader, eligibility):
+            for image, photograph in _read(source, reader, eligibility, pairs):
                 yield image, photograph, source.path
 
     with closing(read_ahead(read, depth=batch_size)) as reading:
@@ -62,7 +75,7 @@ def examine(
             if len(scoring.batch) >= batch_size:
                 scoring.flush()
     scoring.flush()
-    return tuple(scoring.results)
+    return Examined(tuple(scoring.results), tuple(pairs))
 
 
 @dataclass
@@ -98,7 +111,10 @@ class _Scoring:
 
 
 def _read(
-    source: Source, reader: PhotographReader, eligibility: Callable[[ImageHeader], tuple[Reason, ...]]
+    source: Source,
+    reader: PhotographReader,
+    eligibility: Callable[[ImageHeader, str], Verdict],
+    pairs: list[tuple[str, str]],
 ) -> Iterator[tuple[ImageResult, Photograph | None]]:
     """The frames of one instance with their pixels, or one result that says why there are none."""
     blank = ImageResult(source.sop_instance_uid, source.sop_class_uid, None, source.ordinal, Laterality.UNKNOWN)
@@ -107,21 +123,53 @@ def _read(
     except BadInput as error:
         yield replace(blank, reasons=(error.reason,)), None
         return
+    pairs += header.stereo_pairs
     blank = replace(blank, laterality=header.laterality)
-    reasons = eligibility(header)
-    if reasons:
-        yield replace(blank, reasons=reasons), None
-        return
+    verdict = eligibility(header, source.sender)
+    if verdict.stop is not None:
+        yield replace(blank, reasons=(verdict.stop,)), None
+    elif verdict.afterwards is not None:
+        yield from _stopped_afterwards(_frames(source, reader, header, verdict), blank, verdict.afterwards)
+    else:
+        yield from _frames(source, reader, header, verdict)
+
+
+def _stopped_afterwards(
+    frames: Generator[tuple[ImageResult, Photograph | None]], blank: ImageResult, reason: Reason
+) -> Iterator[tuple[ImageResult, None]]:
+    """The instance's own reason as soon as one frame passes the pixel test; the frames' reasons where none does."""
+    failed = []
+    with closing(frames):
+        for image, photograph in frames:
+            if photograph is not None:
+                yield replace(blank, reasons=(reason,)), None
+                return
+            failed.append(image)
+    yield from ((image, None) for image in failed)
+
+
+def _frames(
+    source: Source, reader: PhotographReader, header: ImageHeader, verdict: Verdict
+) -> Generator[tuple[ImageResult, Photograph | None]]:
+    """Frame by frame: with its pixels where they pass, else with the reasons why they do not."""
+    several = header.number_of_frames > 1
+
+    def result(frame: int) -> ImageResult:
+        number = frame if several else None
+        return ImageResult(
+            source.sop_instance_uid, source.sop_class_uid, number, source.ordinal, header.laterality_of(number)
+        )
+
     frame = 0
     try:
         for photograph in reader.photographs(source.path):
             frame += 1
-            image = replace(blank, frame=frame if header.number_of_frames > 1 else None, quality=photograph.quality)
-            if photograph.reasons:
-                yield replace(image, reasons=photograph.reasons), None
+            image = replace(result(frame), quality=photograph.quality)
+            reasons, despite = verdict.of_pixels(photograph)
+            if reasons:
+                yield replace(image, reasons=reasons), None
             else:
-                yield image, photograph
+                yield replace(image, despite=verdict.despite + despite), photograph
     except BadInput as error:
         # Frames that were read before this one keep their results; the rest of the instance is accounted for here.
-        failed = frame + 1 if header.number_of_frames > 1 else None
-        yield replace(blank, frame=failed, reasons=(error.reason,)), None
+        yield replace(result(frame + 1), reasons=(error.reason,)), None

@@ -15,18 +15,21 @@ import structlog
 from ocunet_pacs.domain.errors import InvalidReport, PeerBusy, PeerRefused, PeerUnavailable
 from ocunet_pacs.domain.job import Done, Later, Never, Outcome, Retry
 from ocunet_pacs.domain.ledger import Finish
+from ocunet_pacs.domain.ports import count_nothing
 from ocunet_pacs.domain.result import Output, OutputKind, Predecessor, StudyResult, work_key
 from ocunet_pacs.logs import study_digest
+from ocunet_pacs.pipeline.account import count_images, reasons_of, sentence
 from ocunet_pacs.pipeline.examine import Source, examine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime, timedelta
 
+    from ocunet_pacs.domain.gates import Verdict
     from ocunet_pacs.domain.job import Job
-    from ocunet_pacs.domain.ports import Classifier, FileStore, Ledger, PhotographReader, Reporter, Sender
+    from ocunet_pacs.domain.ports import Classifier, Count, FileStore, Ledger, PhotographReader, Reporter, Sender
     from ocunet_pacs.domain.result import DicomObject
-    from ocunet_pacs.domain.study import ImageHeader, Reason
+    from ocunet_pacs.domain.study import ImageHeader
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +49,18 @@ class AnalysisTools:
     files: FileStore
     result_key: Callable[[str], str]
     reader: PhotographReader
-    eligibility: Callable[[ImageHeader], tuple[Reason, ...]]
+    eligibility: Callable[[ImageHeader, str], Verdict]
+    """What the rules of a source (its name) say of an image."""
+    rules_digest: str
+    """Stands for all of these rules: other rules are other results."""
     classifier: Classifier
     reporter: Reporter
     destinations: tuple[str, ...]
     delivery_attempts: int
     batch_size: int
     clock: Callable[[], datetime]
+    report_nothing_eligible: bool = True
+    count: Count = count_nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +101,16 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
     if newest > row.revision:
         return Done(f"superseded by revision {newest} before it ran")
     instances = tools.ledger.analysis_instances(row.id)
-    sources = [Source(i.sop_instance_uid, i.sop_class_uid, i.ordinal, tools.files.path(i.file_key)) for i in instances]
+    sources = [
+        Source(i.sop_instance_uid, i.sop_class_uid, i.ordinal, tools.files.path(i.file_key), i.source)
+        for i in instances
+    ]
     heatmaps: dict[str, Output] = {}
 
     def keep_heatmap(heatmap: DicomObject) -> None:
         heatmaps[heatmap.sop_instance_uid] = _store(tools, heatmap)
 
-    images = examine(
+    examined = examine(
         sources,
         reader=tools.reader,
         eligibility=tools.eligibility,
@@ -109,8 +120,11 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
         batch_size=tools.batch_size,
         alive=alive,
     )
+    images = examined.images
     key = work_key(
-        (s.sop_instance_uid for s in sources), tools.classifier.bundle.identity, tools.reporter.settings_digest
+        (s.sop_instance_uid for s in sources),
+        tools.classifier.bundle.identity,
+        f"{tools.reporter.settings_digest} {tools.rules_digest}",
     )
     while True:
         alive()
@@ -122,23 +136,33 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
             bundle=tools.classifier.bundle,
             images=images,
             predecessor=_predecessor(previous[1]) if previous else None,
+            stereo_pairs=examined.stereo_pairs,
         )
-        try:
-            report = tools.reporter.report(result, {s.sop_instance_uid: s.path for s in sources}, heatmaps)
-        except InvalidReport as error:
-            return Never(f"the report breaks a rule of the standard and was not sent: {error}")
+        outputs, note = [*heatmaps.values()], sentence(images)
+        silence = _why_silent(result, tools, previous[0] if previous else None)
+        if silence:
+            note += f"; no report: {silence}"
+        else:
+            try:
+                report = tools.reporter.report(result, {s.sop_instance_uid: s.path for s in sources}, heatmaps)
+            except InvalidReport as error:
+                return Never(f"the report breaks a rule of the standard and was not sent: {error}")
+            outputs.append(_store(tools, report))
         finish = tools.ledger.finish_analysis(
             job,
             key=key,
             result=json.dumps(asdict(result), allow_nan=False),
-            outputs=[*heatmaps.values(), _store(tools, report)],
+            outputs=outputs,
             destinations=tools.destinations,
             expected_predecessor=previous[0] if previous else None,
             delivery_attempts=tools.delivery_attempts,
             now=tools.clock(),
+            note=note,
         )
         if finish is not Finish.PREDECESSOR_CHANGED:
             break
+    if finish is Finish.APPLIED:
+        count_images(images, tools.count)
     structlog.get_logger().info(
         "study_analysed",
         study=study_digest(row.study_instance_uid),
@@ -146,12 +170,34 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
         finish=str(finish),
         images=len(images),
         assessed=sum(image.assessed for image in images),
+        not_assessed=dict(reasons_of(images)),
         heatmaps=len(heatmaps),
         bundle=result.bundle.digest[:12],
         operating_point=result.bundle.operating_point,
         trained=result.bundle.trained,
     )
     return None
+
+
+def _why_silent(result: StudyResult, tools: AnalysisTools, predecessor: int | None) -> str:
+    """Why a study in which nothing could be assessed gets no report; "" where it gets one.
+
+    What a report said is not said again: a revision with the same reasons as its predecessor sends nothing.
+    """
+    if any(image.assessed for image in result.images):
+        return ""
+    if all(image.is_context for image in result.images):
+        return "nothing in the study is a photograph"
+    if not tools.report_nothing_eligible:
+        return "the site wants none where nothing is eligible"
+    if predecessor is None:
+        return ""
+    earlier = json.loads(tools.ledger.analysis(predecessor).result or "{}").get("images", [])
+    said = {reason["code"] for image in earlier for reason in image["reasons"]}
+    same = said == {reason.code.value for image in result.images for reason in image.reasons}
+    if same and not any(image["scores"] for image in earlier):
+        return "the last one gave the same reasons"
+    return ""
 
 
 def deliver(job: Job, tools: DeliveryTools, alive: Callable[[], None]) -> Outcome:

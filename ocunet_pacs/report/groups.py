@@ -39,8 +39,11 @@ class GroupContext:
 def measurement_groups(context: GroupContext) -> list[ContentItem]:
     """The groups of the whole study, OD first."""
     groups = []
-    for image in ordering.by_eye(context.result.images):
-        peers = [i for i in context.result.images if i.laterality is image.laterality]
+    images = context.result.images
+    # What is no photograph has no group, unless there would be none at all.
+    shown = [image for image in images if not image.is_context] or list(images)
+    for image in ordering.by_eye(shown):
+        peers = [i for i in shown if i.laterality is image.laterality]
         if image.assessed:
             groups += [_label_group(context, image, score, peers) for score in _stated(image, context.settings)]
             if not any(score.positive for score in image.scores):
@@ -76,6 +79,7 @@ def _label_group(
         items.append(tree.code(codes.SUGGESTED_URGENCY, urgency))
     if label.caveat:
         items.append(tree.text(codes.COMMENT, label.caveat[0].upper() + label.caveat[1:]))
+    items += _exceptions(image)
     items += _references(context, image, score)
     return tree.container(codes.MEASUREMENT_GROUP, items, "1501")
 
@@ -103,6 +107,7 @@ def _nothing_group(context: GroupContext, image: ImageResult, peers: Sequence[Im
     items += _algorithm(context, None)
     items.append(tree.code(codes.NORMALITY, codes.UNDETERMINED))
     items.append(tree.text(codes.COMMENT, wording.image_words(image, context.settings)))
+    items += _exceptions(image)
     items += _references(context, image, None)
     return tree.container(codes.MEASUREMENT_GROUP, items, "1501")
 
@@ -111,11 +116,23 @@ def _unassessed_group(context: GroupContext, image: ImageResult, peers: Sequence
     """An image without results, with the reason."""
     name = wording.tracking_identifier(image, "not assessed", peers, context.result.bundle)
     items = _tracking(context, image, name, "")
+    if image.laterality in codes.LATERALITY_CODES:
+        items.append(_site(image, codes.EYE))
     poor = any(reason.code in _QUALITY for reason in image.reasons)
     items.append(tree.code(codes.QUALITY_ASSESSMENT, codes.INSUFFICIENT_QUALITY if poor else codes.UNDETERMINED))
-    items.append(tree.text(codes.COMMENT, wording.not_assessed(image)))
+    items.append(tree.text(codes.COMMENT, wording.not_assessed([image])))
     items += _references(context, image, None)
     return tree.container(codes.MEASUREMENT_GROUP, items, "1501")
+
+
+def _exceptions(image: ImageResult) -> list[ContentItem]:
+    """What the image was scored in spite of: no number of it goes without."""
+    if not image.despite:
+        return []
+    items = [tree.text(codes.COMMENT, f"{wording.place(image)}: {wording.exceptions(image.despite)}")]
+    if any(reason.code in _QUALITY for reason in image.despite):
+        items.insert(0, tree.code(codes.QUALITY_ASSESSMENT, codes.INSUFFICIENT_QUALITY))
+    return items
 
 
 def _tracking(context: GroupContext, image: ImageResult, name: str, label: str) -> list[ContentItem]:

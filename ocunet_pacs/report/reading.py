@@ -160,7 +160,7 @@ def _claim(group: Dataset) -> str:
     normality = _coded(group, codes.NORMALITY)
     if normality is not None:
         return f"{codes.NORMALITY.meaning}: {normality.CodeMeaning}"
-    if _coded(group, codes.QUALITY_ASSESSMENT) is not None:
+    if _coded(group, codes.QUALITY_ASSESSMENT) is not None and _coded(group, codes.FINDING) is None:
         return codes.QUALITY_ASSESSMENT.meaning
     return "above threshold" if _is_finding(group) else "below threshold"
 

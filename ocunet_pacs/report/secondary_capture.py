@@ -10,6 +10,7 @@ from pydicom.uid import JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNea
 
 from ocunet_pacs.domain.result import DicomObject, OutputKind, derive_uid
 from ocunet_pacs.domain.study import Laterality
+from ocunet_pacs.imaging.header import SERIES_NAME
 from ocunet_pacs.report import codes, header, ordering, wording
 from ocunet_pacs.report.painting import Caption, Panel, paint
 from ocunet_pacs.report.validate import SECONDARY_CAPTURE, check_heatmap
@@ -44,7 +45,8 @@ _COLOURS = (
 def heatmap_uid(image: ImageResult, bundle: BundleRef, settings: ReportSettings) -> str:
     """SOP Instance UID of the image's heatmap."""
     where = (image.sop_instance_uid, str(image.frame or 0))
-    return derive_uid("heatmap", *where, bundle.identity, settings.digest)
+    exceptions = (reason.code.value for reason in image.despite)
+    return derive_uid("heatmap", *where, bundle.identity, settings.digest, *exceptions)
 
 
 def build_heatmap(
@@ -101,9 +103,11 @@ def _picture(
         panels.append(Panel(codes.label_of(score.label).display, words, activation))
     eye = {Laterality.RIGHT: "OD (right eye)", Laterality.LEFT: "OS (left eye)"}.get(image.laterality, "eye unknown")
     frame = f" frame {image.frame}" if image.frame else ""
+    judged = "; ".join(wording.REASON_WORDS[reason.code] for reason in image.despite)
     caption = Caption(
         heading=f"{eye}, image {image.ordinal}{frame}: regions that weigh for each label",
         notes=(
+            *((f"Scored by this site's rules although judged: {judged}.",) if judged else ()),
             "Research use - not a diagnosis. Not verified.",
             _COLOURS,
             f"Model {bundle.name} \u00b7 bundle {bundle.digest[:12]} \u00b7 operating point {bundle.operating_point}",
@@ -120,7 +124,7 @@ def _describe(
     ds.Modality = "OT"
     ds.ConversionType = "WSD"
     ds.SeriesNumber = settings.series_number + 50
-    ds.SeriesDescription = "OcuNet AI heatmaps" if bundle.trained else "OcuNet AI heatmaps UNTRAINED"
+    ds.SeriesDescription = f"{SERIES_NAME} heatmaps{'' if bundle.trained else ' UNTRAINED'}"
     ds.SeriesDescriptionCodeSequence = [codes.concept(codes.VISUAL_EXPLANATION)]
     ds.InstanceNumber = image.ordinal if image.frame is None else image.ordinal * 1000 + image.frame
     ds.ImageType = ["DERIVED", "SECONDARY", "HEATMAP"]
@@ -165,11 +169,15 @@ def _locate(ds: Dataset, image: ImageResult, origin: Dataset) -> None:
         ds.Laterality = ""
     else:
         ds.ImageLaterality = image.laterality.value
-    region = codes.concept(codes.label_of(ordering.NORMAL).site)
+    regions = deepcopy(origin.get("AnatomicRegionSequence")) or [codes.concept(codes.label_of(ordering.NORMAL).site)]
     side = codes.LATERALITY_CODES.get(image.laterality)
-    if side is not None:
-        region.AnatomicRegionModifierSequence = [codes.concept(side)]
-    ds.AnatomicRegionSequence = deepcopy(origin.get("AnatomicRegionSequence")) or [region]
+    for region in regions:
+        # The photograph's modifier may be of another frame, or contradict what the photograph says elsewhere.
+        if side is not None:
+            region.AnatomicRegionModifierSequence = [codes.concept(side)]
+        elif "AnatomicRegionModifierSequence" in region:
+            del region.AnatomicRegionModifierSequence
+    ds.AnatomicRegionSequence = regions
 
 
 def _set_pixels(ds: Dataset, picture: RgbImage) -> None:

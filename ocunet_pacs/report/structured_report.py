@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from ocunet_pacs.domain.errors import BadInput, InvalidReport
 from ocunet_pacs.domain.result import DicomObject, OutputKind, derive_uid
 from ocunet_pacs.domain.study import Reason, ReasonCode
-from ocunet_pacs.imaging.header import MANUFACTURER, MODEL_NAME
+from ocunet_pacs.imaging.header import MANUFACTURER, MODEL_NAME, SERIES_NAME
 from ocunet_pacs.report import codes, header, ordering, tree, wording
 from ocunet_pacs.report.groups import GroupContext, measurement_groups
 from ocunet_pacs.report.tree import Relation
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from highdicom.sr import ContentItem
 
+    from ocunet_pacs.domain.labels import Code
     from ocunet_pacs.domain.result import ImageResult, Output, StudyResult
     from ocunet_pacs.report.report_settings import ReportSettings
 
@@ -90,7 +91,7 @@ def _describe(ds: Dataset, result: StudyResult, settings: ReportSettings) -> Non
     ds.SeriesInstanceUID = derive_uid("report series", result.key)
     ds.Modality = "SR"
     ds.SeriesNumber = settings.series_number
-    ds.SeriesDescription = "OcuNet AI report" if result.bundle.trained else "OcuNet AI report UNTRAINED"
+    ds.SeriesDescription = f"{SERIES_NAME} report{'' if result.bundle.trained else ' UNTRAINED'}"
     ds.SeriesDescriptionCodeSequence = [codes.concept(codes.IMAGING_MEASUREMENT_REPORT)]
     ds.ReferencedPerformedProcedureStepSequence = []
     ds.InstanceNumber = max(1, result.revision)
@@ -148,11 +149,14 @@ def _image_library(context: GroupContext) -> ContentItem:
         source = context.sources.get(image.sop_instance_uid)
         if source is not None and image.sop_instance_uid not in seen:
             seen.add(image.sop_instance_uid)
-            entries.append(_library_entry(image, source))
+            frames = {i.laterality for i in context.result.images if i.sop_instance_uid == image.sop_instance_uid}
+            side = codes.LATERALITY_CODES.get(image.laterality) if len(frames) == 1 else None
+            entries.append(_library_entry(image, source, side))
     return tree.container(codes.IMAGE_LIBRARY, [tree.container(codes.IMAGE_LIBRARY_GROUP, entries)])
 
 
-def _library_entry(image: ImageResult, source: Dataset) -> ContentItem:
+def _library_entry(image: ImageResult, source: Dataset, side: Code | None) -> ContentItem:
+    """One instance; `side` is the eye that all of its frames show."""
     if "Rows" not in source:
         return tree.composite(codes.SOURCE, image.sop_class_uid, image.sop_instance_uid)
     relation = Relation.HAS_ACQ_CONTEXT
@@ -160,7 +164,6 @@ def _library_entry(image: ImageResult, source: Dataset) -> ContentItem:
     modality = codes.MODALITIES.get(str(source.get("Modality", "")))
     if modality is not None:
         facts.append(tree.code(codes.MODALITY, modality, relation))
-    side = codes.LATERALITY_CODES.get(image.laterality)
     if side is not None:
         facts.append(tree.code(codes.IMAGE_LATERALITY, side, relation))
     facts += [

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from ocunet_pacs.domain.study import Laterality
+from ocunet_pacs.domain.study import Laterality, ReasonCode
 from ocunet_pacs.report import ordering
 from ocunet_pacs.report.codes import label_of
+from ocunet_pacs.report.eyes import by_exceptions, by_reasons, eyes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ocunet_pacs.domain.result import BundleRef, ImageResult, LabelScore, StudyResult
+    from ocunet_pacs.domain.study import Reason
+    from ocunet_pacs.report.eyes import Eye, Leading
     from ocunet_pacs.report.report_settings import ReportSettings
 
 UNTRAINED = (
@@ -27,6 +32,36 @@ BELOW = (
     "Conditions that the model has no label for were not assessed."
 )
 COMPOSITE_ALONE = "composite abnormality flag above threshold without any specific label: a person should read it"
+NOTHING_ASSESSED = (
+    "No photograph of this study was assessed; the reasons are given below. No result does not mean normal."
+)
+REASON_WORDS: Mapping[ReasonCode, str] = MappingProxyType(
+    {
+        ReasonCode.NOT_DICOM: "not DICOM",
+        ReasonCode.UNREADABLE_DATASET: "unreadable",
+        ReasonCode.OWN_OUTPUT: "made by this software",
+        ReasonCode.SOP_CLASS: "a kind of image that is not analysed",
+        ReasonCode.CONTEXT: "no photograph",
+        ReasonCode.WIDE_FIELD: "wide field",
+        ReasonCode.DERIVED: "derived from other images",
+        ReasonCode.CALIBRATION: "calibration or quality control image",
+        ReasonCode.NOT_RETINA: "not of the fundus",
+        ReasonCode.UNPROVEN_REGION: "not said to be of the fundus",
+        ReasonCode.NOT_COLOUR: "not in colour",
+        ReasonCode.ANGIOGRAPHY: "angiography",
+        ReasonCode.NO_PIXELS: "without a picture",
+        ReasonCode.PHOTOMETRIC: "unsupported pixel format",
+        ReasonCode.TRANSFER_SYNTAX: "unsupported compression",
+        ReasonCode.UNREADABLE_PIXELS: "picture unreadable",
+        ReasonCode.TOO_SMALL: "too small",
+        ReasonCode.TOO_LARGE: "too large",
+        ReasonCode.CHILD: "child",
+        ReasonCode.NOT_FUNDUS: "does not look like a fundus photograph",
+        ReasonCode.UNGRADABLE: "not gradable",
+        ReasonCode.DECODER_FAILED: "picture could not be decoded",
+    }
+)
+"""Each reason in a reader's words, for the summary; the remarks give the details and the code."""
 
 
 def percent(share: float) -> str:
@@ -38,6 +73,31 @@ def place(image: ImageResult) -> str:
     """Which picture, in words: OD image 2 frame 3."""
     frame = f" frame {image.frame}" if image.frame else ""
     return f"{image.laterality.eye} image {image.ordinal}{frame}"
+
+
+def places(images: Sequence[ImageResult]) -> str:
+    """Which pictures of one eye, in words: OD images 2, 4 frames 1-12."""
+    frames: dict[int, list[int]] = {}
+    for image in images:
+        numbers = frames.setdefault(image.ordinal, [])
+        if image.frame:
+            numbers.append(image.frame)
+    parts = [f"{ordinal}{_frames(numbers)}" for ordinal, numbers in frames.items()]
+    return f"{images[0].laterality.eye} image{'s' if len(parts) > 1 else ''} {', '.join(parts)}"
+
+
+def _frames(numbers: Sequence[int]) -> str:
+    """ " frames 1-3, 7", runs drawn together."""
+    if not numbers:
+        return ""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1][1:] = [number]
+        else:
+            runs.append([number])
+    words = ", ".join("-".join(map(str, run)) for run in runs)
+    return f" frame{'s' if len(numbers) > 1 else ''} {words}"
 
 
 def score_words(score: LabelScore) -> str:
@@ -70,24 +130,92 @@ def image_words(image: ImageResult, settings: ReportSettings) -> str:
     return f"{place(image)}: {words}."
 
 
+def eye_words(eye: Eye, settings: ReportSettings) -> str:
+    """What the assessed images of an eye say together; there is at least one."""
+    images = eye.assessed
+    if len(images) == 1:
+        return image_words(images[0], settings)
+    found = eye.leading(settings)
+    flagged = [image for image in images if ordering.is_positive(image, ordering.COMPOSITE)]
+    if found:
+        words = "above threshold: " + "; ".join(_leading_words(one, len(images)) for one in found)
+    elif flagged:
+        words = f"{COMPOSITE_ALONE} ({places(flagged).removeprefix(eye.laterality.eye).strip()})"
+    elif all(ordering.is_positive(image, ordering.NORMAL) for image in images):
+        words = "no abnormality detected by the model in any of them"
+    else:
+        words = "no finding above its threshold in any of them"
+    return f"{eye.laterality.eye}, {len(images)} images together: {words}."
+
+
+def _leading_words(found: Leading, of: int) -> str:
+    frame = f" frame {found.image.frame}" if found.image.frame else ""
+    score = found.score
+    return (
+        f"{label_of(score.label).display} {percent(score.probability)} in image {found.image.ordinal}{frame} "
+        f"(threshold {percent(score.threshold)}, above it in {found.above} of {of})"
+    )
+
+
 def summary(result: StudyResult, settings: ReportSettings) -> list[str]:
-    """One sentence an assessed image, OD first, and one on how much was not assessed."""
-    images = ordering.by_eye(result.images)
-    lines = [image_words(i, settings) for i in images if i.assessed]
-    missed = sum(not i.assessed for i in images)
-    if not lines:
-        lines = [
-            "No photograph of this study was assessed; the reasons are given below. No result does not mean normal."
-        ]
-    elif missed:
-        lines.append(f"Not assessed: {missed} of {len(images)} images; the reasons are given below.")
+    """Eye by eye, OD first: what the eye's images say together, then each, then which were not assessed."""
+    lines = [] if any(image.assessed for image in result.images) else [NOTHING_ASSESSED]
+    for eye in eyes(result.images):
+        if eye.assessed:
+            lines.append(eye_words(eye, settings))
+        if len(eye.assessed) > 1:
+            lines += [image_words(image, settings) for image in eye.assessed]
+        lines += [_exception(images) for images in by_exceptions(eye.images)]
+        if eye.missed:
+            lines.append(_missed(eye))
     return lines
 
 
-def not_assessed(image: ImageResult) -> str:
-    """Why there is no result for an image."""
-    reasons = "; ".join(f"{r.detail.rstrip('.')} ({r.code.value})" for r in image.reasons)
-    return f"{place(image)}: not assessed. Reason: {reasons or 'none recorded'}."
+def _missed(eye: Eye) -> str:
+    """Which images of an eye were not assessed, in a reader's words."""
+    kinds: dict[str, list[ImageResult]] = {}
+    for image in eye.missed:
+        why = REASON_WORDS[image.reasons[0].code] if image.reasons else "no reason recorded"
+        kinds.setdefault(why, []).append(image)
+    name = eye.laterality.eye
+    words = "; ".join(f"{places(images).removeprefix(name).strip()} ({why})" for why, images in kinds.items())
+    return f"{name}, not assessed: {words}."
+
+
+def _exception(images: Sequence[ImageResult]) -> str:
+    """That images were scored which would not be by default, and what was found of them."""
+    return f"{places(images)}: {exceptions(images[0].despite)}"
+
+
+def exceptions(despite: Sequence[Reason]) -> str:
+    """What an image was scored in spite of: with the values that were measured, never a silent score."""
+    found = "; ".join(f"{REASON_WORDS[r.code]} - {r.detail.rstrip('.')} ({r.code.value})" for r in despite)
+    return f"scored by this site's rules although judged: {found}. The model was not made for such images."
+
+
+def not_assessed(images: Sequence[ImageResult]) -> str:
+    """Why there is no result for images of one eye, which have the same reasons."""
+    return f"{places(images)}: not assessed. Reason: {_details(images[0])}."
+
+
+def context(image: ImageResult) -> str:
+    """An object that is no photograph."""
+    return f"Object {image.ordinal} of the study: {_details(image)}."
+
+
+def _details(image: ImageResult) -> str:
+    return "; ".join(f"{r.detail.rstrip('.')} ({r.code.value})" for r in image.reasons) or "none recorded"
+
+
+def stereo(result: StudyResult) -> list[str]:
+    """Which of the report's photographs are a stereo pair. Each was assessed by itself."""
+    known = {image.sop_instance_uid: replace(image, frame=None) for image in reversed(result.images)}
+    lines = []
+    for left, right in dict.fromkeys(result.stereo_pairs):
+        pair = [known[uid] for uid in (left, right) if uid in known]
+        if left != right and len({image.laterality for image in pair}) == 1 and len(pair) == 2:
+            lines.append(f"{places(pair)} are a stereo pair; each was looked at by itself.")
+    return lines
 
 
 def contradiction(image: ImageResult, settings: ReportSettings) -> str:
@@ -106,13 +234,14 @@ def remarks(result: StudyResult, settings: ReportSettings) -> list[str]:
     """Everything that a reader must know beside the numbers, most important first."""
     images = ordering.by_eye(result.images)
     lines = [DISCLAIMER]
-    lines += [not_assessed(i) for i in images if not i.assessed]
+    lines += [not_assessed(same) for eye in eyes(images) for same in by_reasons(eye.missed)]
+    lines += [context(i) for i in images if i.is_context]
+    lines += stereo(result)
     lines += [words for i in images if (words := contradiction(i, settings))]
-    lines += [
-        f"{place(i)}: the photograph does not say which eye it shows."
-        for i in images
-        if i.assessed and i.laterality is Laterality.UNKNOWN
-    ]
+    unknown = [i for i in images if i.assessed and i.laterality is Laterality.UNKNOWN]
+    if unknown:
+        subject = "the photograph does" if len({i.ordinal for i in unknown}) == 1 else "the photographs do"
+        lines.append(f"{places(unknown)}: {subject} not say which eye is shown, or contradict themselves about it.")
     if any(i.assessed for i in images):
         lines.append(BELOW)
     if result.bundle.missing_labels:

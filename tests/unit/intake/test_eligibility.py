@@ -71,11 +71,11 @@ BARE = replace(
     ],
 )
 def test_passes(change: dict[str, Any]) -> None:
-    assert eligibility(replace(GOOD, **change)) == ()
+    assert eligibility(replace(GOOD, **change)).reasons == ()
 
 
 def test_an_export_that_says_next_to_nothing_passes() -> None:
-    assert eligibility(BARE) == ()
+    assert eligibility(BARE).reasons == ()
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_an_export_that_says_next_to_nothing_passes() -> None:
     ],
 )
 def test_one_reason_excludes(change: dict[str, Any], code: ReasonCode) -> None:
-    (reason,) = eligibility(replace(GOOD, **change))
+    (reason,) = eligibility(replace(GOOD, **change)).reasons
     assert reason.code is code
     assert reason.detail
 
@@ -144,11 +144,11 @@ def test_the_first_gate_that_fails_says_why(first: int) -> None:
     everything: dict[str, Any] = {}
     for change, _ in IN_ORDER[first:]:
         everything |= change
-    assert [reason.code for reason in eligibility(replace(GOOD, **everything))] == [IN_ORDER[first][1]]
+    assert [reason.code for reason in eligibility(replace(GOOD, **everything)).reasons] == [IN_ORDER[first][1]]
 
 
 def test_details_quote_no_free_text_and_no_age() -> None:
-    (term,) = eligibility(replace(GOOD, image_type=("ORIGINAL", "PRIMARY", "", "TESTPERSON^ERIKA")))
-    (child,) = eligibility(replace(GOOD, age_years=4.25))
+    (term,) = eligibility(replace(GOOD, image_type=("ORIGINAL", "PRIMARY", "", "TESTPERSON^ERIKA"))).reasons
+    (child,) = eligibility(replace(GOOD, age_years=4.25)).reasons
     assert "TESTPERSON" not in term.detail
     assert "4" not in child.detail

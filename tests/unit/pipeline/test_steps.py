@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from ocunet_pacs.domain.errors import DeliveryError, InvalidReport, PeerBusy, PeerRefused, PeerUnavailable
+from ocunet_pacs.domain.gates import Verdict
 from ocunet_pacs.domain.job import Done, JobKind, JobState, Later, Never, Retry
-from ocunet_pacs.domain.study import ReasonCode
+from ocunet_pacs.domain.study import ImageHeader, ReasonCode
 from ocunet_pacs.jobs.memory import MemoryJobs
 from ocunet_pacs.pipeline.steps import AnalysisTools, AssemblyRule, DeliveryTools, analyse, assemble, deliver
 from tests.unit.pipeline.fakes import Classifier, Clock, Files, Reader, Reporter, received
@@ -25,6 +26,17 @@ class House:
         self.clock, self.jobs, self.files = Clock(), MemoryJobs(), Files()
         self.reader, self.classifier, self.reporter = Reader(), Classifier(), Reporter()
         self.destinations = destinations
+        self.rules_digest = "r" * 64
+        self.report_nothing_eligible = True
+        self.counted: dict[tuple[str, ...], int] = {}
+        self.verdicts: dict[str, Verdict] = {}
+
+    def eligibility(self, header: ImageHeader, source: str) -> Verdict:
+        return self.verdicts.get(header.sop_instance_uid, Verdict())
+
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
+        key = (name, *labels.values())
+        self.counted[key] = self.counted.get(key, 0) + amount
 
     def receive(self, *numbers: int) -> None:
         for number in numbers:
@@ -45,13 +57,16 @@ class House:
             files=self.files,
             result_key=lambda uid: f"results/{uid}",
             reader=self.reader,
-            eligibility=lambda header: (),
+            eligibility=self.eligibility,
+            rules_digest=self.rules_digest,
             classifier=self.classifier,
             reporter=self.reporter,
             destinations=self.destinations,
             delivery_attempts=5,
             batch_size=2,
             clock=self.clock,
+            report_nothing_eligible=self.report_nothing_eligible,
+            count=self.count,
         )
 
     def analyse(self, job=None):
