@@ -51,12 +51,19 @@ class Source(Section):
     )
     quiet_period: Duration | None = Field(default=None, description="instead of assembly.quiet_period")
     close_on_release: bool | None = Field(default=None, description="instead of assembly.close_on_release")
-    open: tuple[Gate, ...] = Field(default=(), description="gates that are open for it; see eligibility")
-    close: tuple[Gate, ...] = Field(default=(), description="gates that are closed for it; see eligibility")
+    open: tuple[Gate, ...] = Field(
+        default=(), description="gates that are open for it, whatever eligibility says; docs/eligibility.md has them"
+    )
+    close: tuple[Gate, ...] = Field(default=(), description="gates that are closed for it, whatever eligibility says")
+
+    @model_validator(mode="after")
+    def _gates_are_one_or_the_other(self) -> Source:
+        _refuse_both(self.open, self.close)
+        return self
 
 
 class Eligibility(Section):
-    """Which images are analysed; the others are reported as not assessed, with the reason."""
+    """Which images are analysed; the others are reported as not assessed, with the reason (docs/eligibility.md)."""
 
     open: tuple[Gate, ...] = Field(
         default=(), description=f"gates that let pass what they stop by default: {', '.join(Gate)}"
@@ -68,6 +75,17 @@ class Eligibility(Section):
     widest_field: float = Field(
         default=60.0, gt=0, description="degrees; wider images are stopped by the gate wide_field"
     )
+
+    @model_validator(mode="after")
+    def _gates_are_one_or_the_other(self) -> Eligibility:
+        _refuse_both(self.open, self.close)
+        return self
+
+
+def _refuse_both(opened: tuple[Gate, ...], closed: tuple[Gate, ...]) -> None:
+    both = sorted(frozenset(opened) & frozenset(closed))
+    if both:
+        raise ValueError(f"a gate is open or closed, not both: {', '.join(both)}")
 
 
 class Retention(Section):

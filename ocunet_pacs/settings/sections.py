@@ -111,7 +111,7 @@ class Report(Section):
         default=False, description="report the probabilities of labels below their threshold too"
     )
     nothing_eligible: bool = Field(
-        default=True, description="report a study in which no image could be assessed, with the reasons"
+        default=True, description="report a study in which no image could be assessed, once, with the reasons"
     )
     heatmap_labels: int = Field(default=3, ge=1, le=6, description="leading positive labels explained in one heatmap")
 

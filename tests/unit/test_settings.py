@@ -189,3 +189,24 @@ def test_no_file_says_how_to_make_one(tmp_path: Path) -> None:
 
 def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
     assert settings.load(write(tmp_path, ""), environ={}) == settings.Settings()
+
+
+@pytest.mark.parametrize(
+    ("tree", "where"),
+    [
+        ({"eligibility": {"open": ["child"], "close": ["child"]}}, "eligibility"),
+        ({"sources": [{"name": "camera", "open": ["derived"], "close": ["child", "derived"]}]}, "sources.0"),
+    ],
+)
+def test_a_gate_is_not_opened_and_closed_in_one_breath(tree: dict[str, object], where: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings.from_tree(tree)
+    (problem,) = caught.value.problems
+    assert where in problem
+    assert "not both" in problem
+
+
+def test_a_gate_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings.from_tree({"eligibility": {"open": ["own_output"]}})
+    assert "eligibility.open" in caught.value.problems[0]

@@ -10,7 +10,7 @@ import pytest
 from ocunet_pacs.domain.errors import DeliveryError, InvalidReport, PeerBusy, PeerRefused, PeerUnavailable
 from ocunet_pacs.domain.gates import Verdict
 from ocunet_pacs.domain.job import Done, JobKind, JobState, Later, Never, Retry
-from ocunet_pacs.domain.study import ImageHeader, ReasonCode
+from ocunet_pacs.domain.study import ImageHeader, Reason, ReasonCode
 from ocunet_pacs.jobs.memory import MemoryJobs
 from ocunet_pacs.pipeline.steps import AnalysisTools, AssemblyRule, DeliveryTools, analyse, assemble, deliver
 from tests.unit.pipeline.fakes import Classifier, Clock, Files, Reader, Reporter, received
@@ -158,6 +158,107 @@ def test_a_study_in_which_nothing_can_be_assessed_still_gets_its_report() -> Non
     house.analyse()
     assert house.classifier.batches == []
     assert house.jobs.counts()[JobKind.DELIVER, JobState.WAITING] == 1
+
+
+def stop(code: ReasonCode) -> Verdict:
+    return Verdict(stop=Reason(code, "the test says so"))
+
+
+def test_note_and_counters_account_for_every_image() -> None:
+    house = House("pacs")
+    for number, code in enumerate([ReasonCode.ANGIOGRAPHY, ReasonCode.CHILD, ReasonCode.CHILD, ReasonCode.CONTEXT], 2):
+        house.verdicts[f"1.2.1.{number}"] = stop(code)
+    house.receive(1, 2, 3, 4, 5)
+    house.close()
+    job = house.claim()
+    house.analyse(job)
+    done = house.jobs.get(job.id)
+    assert done is not None
+    assert done.reason == "1 of 4 images assessed; not assessed: 2 child, 1 angiography; kept as context: 1 object"
+    assert house.counted == {
+        ("images_assessed",): 1,
+        ("images_not_assessed", "angiography"): 1,
+        ("images_not_assessed", "child"): 2,
+    }
+
+
+def test_a_job_that_was_lost_counts_nothing() -> None:
+    house = House("pacs")
+    house.receive(1)
+    house.close()
+    stale = house.claim()
+    house.clock.forward(LEASE.total_seconds() + 1)
+    house.jobs.reap(house.clock(), lambda owner: False)
+    house.analyse(stale)
+    assert house.counted == {}
+
+
+def test_other_rules_are_other_results() -> None:
+    keys = set()
+    for digest in ("r" * 64, "other"):
+        house = House("pacs")
+        house.rules_digest = digest
+        house.receive(1)
+        house.close()
+        house.analyse()
+        keys.add(house.reporter.results[0].key)
+    assert len(keys) == 2
+
+
+class Nothing(House):
+    """A site in which nothing is eligible for the reasons that the test gives, one an image."""
+
+    def revise(self, *codes: ReasonCode) -> str:
+        """One more revision with these images; its note."""
+        known = len(self.verdicts)
+        for number, code in enumerate(codes, known + 1):
+            self.verdicts[f"1.2.1.{number}"] = stop(code)
+        self.receive(*range(known + 1, known + len(codes) + 1))
+        self.close()
+        job = self.claim()
+        self.analyse(job)
+        done = self.jobs.get(job.id)
+        assert done is not None
+        assert done.state is JobState.DONE
+        return done.reason or ""
+
+
+def test_nothing_eligible_is_said_once_until_the_reasons_change() -> None:
+    house = Nothing("pacs")
+    assert house.revise(ReasonCode.CHILD) == "0 of 1 image assessed; not assessed: 1 child"
+    assert "no report: the last one gave the same reasons" in house.revise(ReasonCode.CHILD)
+    assert "the same reasons" in house.revise(ReasonCode.CHILD), "the one before said nothing, the first still stands"
+    assert len(house.reporter.results) == 1
+    assert "no report" not in house.revise(ReasonCode.ANGIOGRAPHY)
+    assert len(house.reporter.results) == 2
+    assert house.reporter.results[1].predecessor is not None
+    house.receive(5)
+    house.close()
+    house.analyse()
+    assert len(house.reporter.results) == 3, "an image that can be assessed is news"
+    assert house.jobs.counts()[JobKind.DELIVER, JobState.WAITING] == 4
+
+
+def test_a_site_that_wants_no_report_of_nothing_gets_none() -> None:
+    house = Nothing("pacs")
+    house.report_nothing_eligible = False
+    note = house.revise(ReasonCode.CHILD)
+    assert note == (
+        "0 of 1 image assessed; not assessed: 1 child; no report: the site wants none where nothing is eligible"
+    )
+    assert house.files.content == {}
+    assert not house.jobs.counts().get((JobKind.DELIVER, JobState.WAITING))
+    assert house.counted == {("images_not_assessed", "child"): 1}
+    house.receive(2)
+    house.close()
+    house.analyse()
+    assert len(house.reporter.results) == 1, "what can be assessed is reported all the same"
+
+
+def test_a_study_without_any_photograph_needs_no_report() -> None:
+    house = Nothing("pacs")
+    assert "nothing in the study is a photograph" in house.revise(ReasonCode.CONTEXT)
+    assert house.reporter.results == []
 
 
 def test_a_late_image_makes_a_revision_that_names_its_predecessor() -> None:
