@@ -1,0 +1,197 @@
+"""The DICOM upper layer on a bare socket (PS3.8 section 9.3): quick, and free to say what no toolkit would.
+
+One `Peer` is one association. Whatever the listener does wrong surfaces here as a time-out or a closed connection.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+VERIFICATION = "1.2.840.10008.1.1"
+IMPLICIT = "1.2.840.10008.1.2"
+EXPLICIT = "1.2.840.10008.1.2.1"
+PATIENCE_S = 30.0
+"""A request that is not answered within this hangs: far more than the listener needs on a busy machine."""
+
+_COMMAND, _LAST = 1, 2
+_NO_DATA_SET = 0x0101
+_ECHO_RQ, _STORE_RQ = 0x0030, 0x0001
+
+
+class ConnectionLost(Exception):
+    """The listener ended the association, or the connection broke."""
+
+
+class Peer:
+    """An association that was asked for; `contexts` holds what was agreed: {abstract syntax: (id, transfer syntax)}."""
+
+    def __init__(self, port: int, proposals: Mapping[str, Sequence[str]], *, calling: str = "HOSTILE") -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+        # A command and its data set are two small writes: with Nagle's algorithm the second waits for an answer.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        offered = {1: (VERIFICATION, [IMPLICIT])}
+        offered |= {2 * n + 3: (syntax, list(transfers)) for n, (syntax, transfers) in enumerate(proposals.items())}
+        self._send_pdu(1, _associate(offered, calling))
+        kind, body = self.receive_pdu()
+        if kind != 2:
+            raise ConnectionLost(f"the association was not accepted: PDU {kind} {body[:4].hex()}")
+        self.contexts: dict[str, tuple[int, str]] = {}
+        self.results: dict[str, int] = {}
+        for number, result, transfer in _answered_contexts(body):
+            abstract = offered[number][0]
+            self.results[abstract] = result
+            if result == 0:
+                self.contexts[abstract] = (number, transfer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._socket.close()
+
+    def store(
+        self, sop_class: str, sop_instance: str, content: bytes, *, context: str | None = None
+    ) -> tuple[int, str]:
+        """C-STORE any bytes: (status, Error Comment). `context`: the abstract syntax of another context to use."""
+        self.begin_store(sop_class, sop_instance, content, context=context)
+        return self.answer()
+
+    def begin_store(self, sop_class: str, sop_instance: str, content: bytes, *, context: str | None = None) -> None:
+        """The request without waiting for its answer."""
+        number = self.contexts[context or sop_class][0]
+        command = store_command(sop_class, sop_instance)
+        self._socket.sendall(pdvs((number, _COMMAND | _LAST, command)) + b"".join(_data_pdus(number, content)))
+
+    def echo(self) -> int:
+        """C-ECHO: the status."""
+        command = _command((0x0002, VERIFICATION), (0x0100, _ECHO_RQ), (0x0110, 1), (0x0800, _NO_DATA_SET))
+        self._socket.sendall(pdvs((self.contexts[VERIFICATION][0], _COMMAND | _LAST, command)))
+        return self.answer()[0]
+
+    def answer(self) -> tuple[int, str]:
+        """The next response: (status, Error Comment)."""
+        command = b""
+        while True:
+            kind, body = self.receive_pdu()
+            if kind != 4:
+                raise ConnectionLost(f"PDU {kind} {body[:4].hex()} instead of an answer")
+            header = body[5]
+            command += body[6:]
+            if header & _LAST:
+                break
+        elements = dict(_elements(command))
+        return struct.unpack("<H", elements[0x0900])[0], elements.get(0x0902, b"").decode().strip(" \0")
+
+    def release(self) -> None:
+        """A-RELEASE and its answer."""
+        self._send_pdu(5, bytes(4))
+        kind, _ = self.receive_pdu()
+        assert kind == 6
+
+    def send(self, content: bytes) -> None:
+        """Any bytes at all."""
+        self._socket.sendall(content)
+
+    def receive_pdu(self) -> tuple[int, bytes]:
+        """(type, body) of the next PDU. ConnectionLost when there is none, TimeoutError when nothing comes."""
+        kind, _, length = struct.unpack(">BBL", self._receive(6))
+        return kind, self._receive(length)
+
+    def _send_pdu(self, kind: int, body: bytes) -> None:
+        self._socket.sendall(struct.pack(">BBL", kind, 0, len(body)) + body)
+
+    def _receive(self, count: int) -> bytes:
+        content = b""
+        while len(content) < count:
+            try:
+                piece = self._socket.recv(count - len(content))
+            except ConnectionResetError:
+                piece = b""
+            if not piece:
+                raise ConnectionLost("the connection was closed")
+            content += piece
+        return content
+
+
+def echo(port: int) -> bool:
+    """Whether a new association is accepted, answers C-ECHO and is released."""
+    with Peer(port, {}) as peer:
+        status = peer.echo()
+        peer.release()
+    return status == 0
+
+
+def store_command(sop_class: str, sop_instance: str, *, message: int = 1) -> bytes:
+    """The command set of a C-STORE request (PS3.7 section 9.3.1)."""
+    return _command(
+        (0x0002, sop_class), (0x0100, _STORE_RQ), (0x0110, message), (0x0700, 0), (0x0800, 1), (0x1000, sop_instance)
+    )
+
+
+def pdvs(*values: tuple[int, int, bytes]) -> bytes:
+    """A P-DATA-TF PDU of presentation data values: (context id, message control header, fragment)."""
+    body = b"".join(
+        struct.pack(">LBB", len(fragment) + 2, number, header) + fragment for number, header, fragment in values
+    )
+    return struct.pack(">BBL", 4, 0, len(body)) + body
+
+
+def _data_pdus(number: int, content: bytes, size: int = 65536) -> list[bytes]:
+    pieces = [content[start : start + size] for start in range(0, len(content), size)] or [b""]
+    return [
+        pdvs((number, _LAST if index == len(pieces) - 1 else 0, piece)) for index, piece in enumerate(pieces)
+    ]
+
+
+def _command(*elements: tuple[int, str | int]) -> bytes:
+    encoded = b""
+    for element, value in elements:
+        content = struct.pack("<H", value) if isinstance(value, int) else value.encode()
+        content += bytes(len(content) % 2)
+        encoded += struct.pack("<HHL", 0, element, len(content)) + content
+    return struct.pack("<HHLL", 0, 0, 4, len(encoded)) + encoded
+
+
+def _elements(command: bytes) -> list[tuple[int, bytes]]:
+    found, position = [], 0
+    while position + 8 <= len(command):
+        _, element, length = struct.unpack_from("<HHL", command, position)
+        found.append((element, command[position + 8 : position + 8 + length]))
+        position += 8 + length
+    return found
+
+
+def _item(kind: int, content: bytes) -> bytes:
+    return struct.pack(">BBH", kind, 0, len(content)) + content
+
+
+def _associate(offered: Mapping[int, tuple[str, Sequence[str]]], calling: str) -> bytes:
+    contexts = b"".join(
+        _item(
+            0x20,
+            bytes([number, 0, 0, 0])
+            + _item(0x30, abstract.encode())
+            + b"".join(_item(0x40, transfer.encode()) for transfer in transfers),
+        )
+        for number, (abstract, transfers) in offered.items()
+    )
+    user = _item(0x50, _item(0x51, struct.pack(">L", 1 << 17)) + _item(0x52, b"1.2.826.0.1.3680043.8.498.1"))
+    head = struct.pack(">HH16s16s32x", 1, 0, b"OCUNET".ljust(16), calling.encode().ljust(16))
+    return head + _item(0x10, b"1.2.840.10008.3.1.1.1") + contexts + user
+
+
+def _answered_contexts(body: bytes) -> list[tuple[int, int, str]]:
+    """(context id, result, transfer syntax) of an A-ASSOCIATE-AC."""
+    found, position = [], 68
+    while position + 4 <= len(body):
+        kind, _, length = struct.unpack_from(">BBH", body, position)
+        content = body[position + 4 : position + 4 + length]
+        if kind == 0x21:
+            found.append((content[0], content[2], content[8:].decode().strip("\0")))
+        position += 4 + length
+    return found
