@@ -16,8 +16,8 @@ from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.process import FIRST_LISTENER, Watchdog, announce_ready, role_name, stop_on_signals, utc_now
 from ocunet_pacs.domain.errors import ConfigError
-from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.intake.access import SourceRule
+from ocunet_pacs.intake.identity import read_identity
 from ocunet_pacs.intake.scp import Listener, ListenerConfig
 from ocunet_pacs.intake.tls import TlsConfig
 from ocunet_pacs.jobs.sql import SqlJobs
@@ -47,7 +47,7 @@ def listen(settings: Settings) -> int:
         listener_config(settings),
         files,
         jobs,
-        read_header=read_header,
+        read_header=read_identity,
         now=utc_now,
         new_token=lambda: uuid.uuid4().hex,
         count=metrics.count,

@@ -181,6 +181,7 @@ class Reception:
         self.require_room()
         try:
             header = self._read_header(file.path)
+            complete = is_complete(file.path)
         except BadInput as error:
             return admission.unreadable(error.reason)
         refusal = admission.admit(
@@ -188,7 +189,7 @@ class Reception:
         )
         if refusal is not None:
             return refusal
-        if not is_complete(file.path, request.transfer_syntax_uid):
+        if not complete:
             return admission.TRUNCATED
         added, ours = self._record(request, file, header)
         log.info(

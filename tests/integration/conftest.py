@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from ocunet_pacs.imaging.header import read_header
+from ocunet_pacs.intake.identity import read_identity
 from ocunet_pacs.intake.scp import Listener, ListenerConfig
 from ocunet_pacs.store.files import Files
 from tests.integration.ledgers import FileLedger
@@ -56,7 +56,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Receiver]]:
                 config,
                 store,
                 rows,
-                read_header=read_header,
+                read_header=read_identity,
                 now=lambda: datetime.now(UTC),
                 new_token=lambda: uuid.uuid4().hex,
             )

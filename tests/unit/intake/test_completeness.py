@@ -82,22 +82,22 @@ def test_every_cut_inside_an_element_is_seen(transfer_syntax: str, tmp_path: Pat
         path = part10(content[:cut], transfer_syntax, tmp_path / "cut.dcm")
         # One zero byte of a big endian tag cannot be told from padding.
         padding = transfer_syntax == ExplicitVRBigEndian and cut - 1 in whole and content[cut - 1] == 0
-        assert is_complete(path, transfer_syntax) == (cut in whole or padding), cut
+        assert is_complete(path) == (cut in whole or padding), cut
 
 
 def test_every_cut_of_a_deflated_data_set_is_seen(tmp_path: Path) -> None:
     content = data_set_of(small(DeflatedExplicitVRLittleEndian))
-    assert is_complete(part10(content, DeflatedExplicitVRLittleEndian, tmp_path / "a"), DeflatedExplicitVRLittleEndian)
+    assert is_complete(part10(content, DeflatedExplicitVRLittleEndian, tmp_path / "a"))
     end = len(content.rstrip(b"\0"))
     for cut in range(end - 1):
         path = part10(content[:cut], DeflatedExplicitVRLittleEndian, tmp_path / "cut.dcm")
-        assert not is_complete(path, DeflatedExplicitVRLittleEndian), cut
+        assert not is_complete(path), cut
 
 
 @pytest.mark.parametrize("zeros", [1, 2, 7, 8, 9, 4096])
 def test_padding_behind_the_last_element_is_tolerated(zeros: int, tmp_path: Path) -> None:
     content = data_set_of(small(ExplicitVRLittleEndian)) + bytes(zeros)
-    assert is_complete(part10(content, ExplicitVRLittleEndian, tmp_path / "a.dcm"), ExplicitVRLittleEndian)
+    assert is_complete(part10(content, ExplicitVRLittleEndian, tmp_path / "a.dcm"))
 
 
 def test_unknown_sequences_of_undefined_length_hold_implicit_items(tmp_path: Path) -> None:
@@ -107,8 +107,8 @@ def test_unknown_sequences_of_undefined_length_hold_implicit_items(tmp_path: Pat
         b"\x08\x00\x00\x01\x04\x00\x00\x00abcd"  # an implicit element
         b"\xfe\xff\x0d\xe0\x00\x00\x00\x00\xfe\xff\xdd\xe0\x00\x00\x00\x00"
     )
-    assert is_complete(part10(unknown, ExplicitVRLittleEndian, tmp_path / "a.dcm"), ExplicitVRLittleEndian)
-    assert not is_complete(part10(unknown[:-8], ExplicitVRLittleEndian, tmp_path / "b.dcm"), ExplicitVRLittleEndian)
+    assert is_complete(part10(unknown, ExplicitVRLittleEndian, tmp_path / "a.dcm"))
+    assert not is_complete(part10(unknown[:-8], ExplicitVRLittleEndian, tmp_path / "b.dcm"))
 
 
 @given(
@@ -116,10 +116,10 @@ def test_unknown_sequences_of_undefined_length_hold_implicit_items(tmp_path: Pat
 )
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_get_an_answer(content: bytes, transfer_syntax: str, tmp_path: Path) -> None:
-    assert is_complete(part10(content, transfer_syntax, tmp_path / "any.dcm"), transfer_syntax) in {True, False}
+    assert is_complete(part10(content, transfer_syntax, tmp_path / "any.dcm")) in {True, False}
 
 
 def test_nesting_without_end_gets_an_answer(tmp_path: Path) -> None:
     opening = b"\x08\x00\x12\x21SQ\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
     path = part10(opening * 100_000, ExplicitVRLittleEndian, tmp_path / "deep.dcm")
-    assert not is_complete(path, ExplicitVRLittleEndian)
+    assert not is_complete(path)
