@@ -5,31 +5,78 @@ Prints its port once it is ready, and receives into FOLDER until somebody ends i
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ocunet_pacs.imaging.header import read_header
+import structlog
+
+from ocunet_pacs.intake.identity import read_identity
 from ocunet_pacs.intake.scp import Listener, ListenerConfig
 from ocunet_pacs.store.files import Files
+from tests.conftest import PROJECT
 from tests.integration.ledgers import FileLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 
 def main(folder: Path) -> None:
-    listener = Listener(
-        ListenerConfig(ae_title="OCUNET", host="127.0.0.1", port=0, min_free_bytes=0),
-        Files(folder / "store"),
-        FileLedger(folder / "rows.db"),
-        read_header=read_header,
-        now=lambda: datetime.now(UTC),
-        new_token=lambda: uuid.uuid4().hex,
-    )
+    # Nobody reads standard output once the port was read from it.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    listener = listener_in(folder)
     listener.start()
     sys.stdout.write(f"port {listener.port}\n")
     sys.stdout.flush()
     threading.Event().wait()
+
+
+def listener_in(folder: Path) -> Listener:
+    """Not started; file store and database in the folder."""
+    return Listener(
+        ListenerConfig(ae_title="OCUNET", host="127.0.0.1", port=0, min_free_bytes=0),
+        Files(folder / "store"),
+        FileLedger(folder / "rows.db"),
+        read_header=read_identity,
+        now=lambda: datetime.now(UTC),
+        new_token=lambda: uuid.uuid4().hex,
+    )
+
+
+@dataclass(frozen=True)
+class Running:
+    """A listener process: where it listens, and the process to look at or to kill."""
+
+    port: int
+    process: subprocess.Popen[str]
+
+
+@contextmanager
+def running(folder: Path, *, under: Sequence[str] = ()) -> Iterator[Running]:
+    """Start one and wait until it is ready; killed at the end. `under`: a command that runs it, such as strace."""
+    with (folder / "listener.log").open("a") as log:
+        process = subprocess.Popen(
+            [*under, sys.executable, "-m", "tests.integration.listener_process", str(folder)],
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    assert process.stdout is not None
+    try:
+        port = next((int(line.split()[1]) for line in process.stdout if line.startswith("port ")), None)
+        assert port is not None, (folder / "listener.log").read_text()[-2000:]
+        yield Running(port, process)
+    finally:
+        process.kill()
+        process.wait(10)
+        process.stdout.close()
 
 
 if __name__ == "__main__":

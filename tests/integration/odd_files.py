@@ -106,4 +106,6 @@ def _replaced(content: bytes, syntax: str, sop_class: str) -> bytes:
         return content
     value = sop_class.encode() + bytes(len(sop_class) % 2)
     order = "big" if syntax == BIG_ENDIAN else "little"
-    return content[: found.start()] + found[1] + len(value).to_bytes(len(found[2]), order) + value + content[found.end() :]
+    return (
+        content[: found.start()] + found[1] + len(value).to_bytes(len(found[2]), order) + value + content[found.end() :]
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from ocunet_pacs.intake.contexts import STORED_SOP_CLASSES, TRANSFER_SYNTAXES
@@ -15,26 +14,26 @@ if TYPE_CHECKING:
     from tests.integration.odd_files import OddFile
 
 REFUSALS = {0xA900, 0xC000}
+PHOTOGRAPHS = [(OP_8_BIT, syntax) for syntax in TRANSFER_SYNTAXES]
 ABSTRACT_SYNTAX_NOT_SUPPORTED, TRANSFER_SYNTAXES_NOT_SUPPORTED = 3, 4
 
 
 class Camera:
-    """Sends photographs, an association for each transfer syntax, and asks for an echo after each."""
+    """Sends photographs and asks for an echo after each."""
 
-    def __init__(self, receiver: Receiver, connections: ExitStack) -> None:
+    def __init__(self, receiver: Receiver, peer: Peer) -> None:
         self._receiver = receiver
-        self._connections = connections
-        self._peers: dict[str, Peer] = {}
+        self._peer = peer
 
     def send(self, instance: str, content: bytes, syntax: str) -> int:
         """The status, with all checked that must be true of any answer."""
         transfer = syntax if syntax in TRANSFER_SYNTAXES else EXPLICIT
-        if transfer not in self._peers:
-            peer = Peer(self._receiver.port, {OP_8_BIT: [transfer]})
-            self._peers[transfer] = self._connections.enter_context(peer)
-        status, comment = self._peers[transfer].store(OP_8_BIT, instance, content)
-        assert (status == 0 and comment == "") or (status in REFUSALS and 0 < len(comment) <= 64), (hex(status), comment)
-        assert self._peers[transfer].echo() == 0
+        status, comment = self._peer.store((OP_8_BIT, transfer), instance, content)
+        assert (status == 0 and comment == "") or (status in REFUSALS and 0 < len(comment) <= 64), (
+            hex(status),
+            comment,
+        )
+        assert self._peer.echo() == 0
         assert self._receiver.half_received() == []
         return status
 
@@ -46,14 +45,15 @@ def nothing_unexpected(receiver: Receiver) -> bool:
 
 def test_each_file_as_its_owner_would_send_it(receiver: Receiver) -> None:
     for file in odd_files():
-        with Peer(receiver.port, {file.sop_class: [file.transfer_syntax]}) as peer:
-            if file.sop_class not in peer.contexts:
+        pair = (file.sop_class, file.transfer_syntax)
+        with Peer(receiver.port, [pair]) as peer:
+            if peer.results[pair] != 0:
                 # Refused with a reason when the association is made (PS3.8 table 9-18).
                 known = file.sop_class in STORED_SOP_CLASSES
                 expected = TRANSFER_SYNTAXES_NOT_SUPPORTED if known else ABSTRACT_SYNTAX_NOT_SUPPORTED
-                assert peer.results[file.sop_class] == expected, file.name
+                assert peer.results[pair] == expected, file.name
             else:
-                status, comment = peer.store(file.sop_class, file.sop_instance, file.content)
+                status, comment = peer.store(pair, file.sop_instance, file.content)
                 assert status == 0 or (status in REFUSALS and comment), (file.name, hex(status), comment)
             assert peer.echo() == 0, file.name
     assert receiver.half_received() == []
@@ -61,8 +61,8 @@ def test_each_file_as_its_owner_would_send_it(receiver: Receiver) -> None:
 
 
 def test_the_bytes_of_each_file_as_a_photograph(receiver: Receiver) -> None:
-    with ExitStack() as connections:
-        camera = Camera(receiver, connections)
+    with Peer(receiver.port, PHOTOGRAPHS) as peer:
+        camera = Camera(receiver, peer)
         for file in odd_files():
             status = camera.send(file.sop_instance, file.content, file.transfer_syntax)
             # What names a class names another one.
@@ -72,8 +72,8 @@ def test_the_bytes_of_each_file_as_a_photograph(receiver: Receiver) -> None:
 
 def test_each_file_that_says_it_is_a_photograph(receiver: Receiver) -> None:
     taken: dict[str, OddFile] = {}
-    with ExitStack() as connections:
-        camera = Camera(receiver, connections)
+    with Peer(receiver.port, PHOTOGRAPHS) as peer:
+        camera = Camera(receiver, peer)
         for file in odd_files():
             content = file.with_class(OP_8_BIT)
             # Also in transfer syntaxes that are not the file's.

@@ -10,7 +10,7 @@ import struct
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
 VERIFICATION = "1.2.840.10008.1.1"
 IMPLICIT = "1.2.840.10008.1.2"
@@ -28,25 +28,26 @@ class ConnectionLost(Exception):
 
 
 class Peer:
-    """An association that was asked for; `contexts` holds what was agreed: {abstract syntax: (id, transfer syntax)}."""
+    """An association: with a context for Verification and one for each pair of abstract and transfer syntax.
 
-    def __init__(self, port: int, proposals: Mapping[str, Sequence[str]], *, calling: str = "HOSTILE") -> None:
+    `results` holds the listener's answer to each pair (PS3.8 table 9-18): 0 is acceptance.
+    """
+
+    def __init__(self, port: int, proposals: Iterable[tuple[str, str]] = (), *, calling: str = "HOSTILE") -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
         # A command and its data set are two small writes: with Nagle's algorithm the second waits for an answer.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        offered = {1: (VERIFICATION, [IMPLICIT])}
-        offered |= {2 * n + 3: (syntax, list(transfers)) for n, (syntax, transfers) in enumerate(proposals.items())}
+        offered = {2 * n + 1: pair for n, pair in enumerate([(VERIFICATION, IMPLICIT), *proposals])}
         self._send_pdu(1, _associate(offered, calling))
-        kind, body = self.receive_pdu()
-        if kind != 2:
-            raise ConnectionLost(f"the association was not accepted: PDU {kind} {body[:4].hex()}")
-        self.contexts: dict[str, tuple[int, str]] = {}
-        self.results: dict[str, int] = {}
-        for number, result, transfer in _answered_contexts(body):
-            abstract = offered[number][0]
-            self.results[abstract] = result
-            if result == 0:
-                self.contexts[abstract] = (number, transfer)
+        try:
+            kind, body = self.receive_pdu()
+            if kind != 2:
+                raise ConnectionLost(f"the association was not accepted: PDU {kind} {body[:4].hex()}")
+        except BaseException:
+            self._socket.close()
+            raise
+        self.results = {offered[number]: result for number, result in _answered_contexts(body)}
+        self._numbers = {pair: number for number, pair in offered.items()}
 
     def __enter__(self) -> Self:
         return self
@@ -54,23 +55,21 @@ class Peer:
     def __exit__(self, *_exception: object) -> None:
         self._socket.close()
 
-    def store(
-        self, sop_class: str, sop_instance: str, content: bytes, *, context: str | None = None
-    ) -> tuple[int, str]:
-        """C-STORE any bytes: (status, Error Comment). `context`: the abstract syntax of another context to use."""
-        self.begin_store(sop_class, sop_instance, content, context=context)
+    def store(self, pair: tuple[str, str], sop_instance: str, content: bytes) -> tuple[int, str]:
+        """C-STORE any bytes as an object of the pair's class, in its transfer syntax: (status, Error Comment)."""
+        self.send(self.store_request(pair, sop_instance, content))
         return self.answer()
 
-    def begin_store(self, sop_class: str, sop_instance: str, content: bytes, *, context: str | None = None) -> None:
-        """The request without waiting for its answer."""
-        number = self.contexts[context or sop_class][0]
-        command = store_command(sop_class, sop_instance)
-        self._socket.sendall(pdvs((number, _COMMAND | _LAST, command)) + b"".join(_data_pdus(number, content)))
+    def store_request(self, pair: tuple[str, str], sop_instance: str, content: bytes) -> bytes:
+        """The PDUs of a request."""
+        number = self._numbers[pair]
+        command = pdvs((number, _COMMAND | _LAST, store_command(pair[0], sop_instance)))
+        return command + b"".join(_data_pdus(number, content))
 
     def echo(self) -> int:
         """C-ECHO: the status."""
         command = _command((0x0002, VERIFICATION), (0x0100, _ECHO_RQ), (0x0110, 1), (0x0800, _NO_DATA_SET))
-        self._socket.sendall(pdvs((self.contexts[VERIFICATION][0], _COMMAND | _LAST, command)))
+        self._socket.sendall(pdvs((1, _COMMAND | _LAST, command)))
         return self.answer()[0]
 
     def answer(self) -> tuple[int, str]:
@@ -120,7 +119,7 @@ class Peer:
 
 def echo(port: int) -> bool:
     """Whether a new association is accepted, answers C-ECHO and is released."""
-    with Peer(port, {}) as peer:
+    with Peer(port) as peer:
         status = peer.echo()
         peer.release()
     return status == 0
@@ -143,9 +142,7 @@ def pdvs(*values: tuple[int, int, bytes]) -> bytes:
 
 def _data_pdus(number: int, content: bytes, size: int = 65536) -> list[bytes]:
     pieces = [content[start : start + size] for start in range(0, len(content), size)] or [b""]
-    return [
-        pdvs((number, _LAST if index == len(pieces) - 1 else 0, piece)) for index, piece in enumerate(pieces)
-    ]
+    return [pdvs((number, _LAST if index == len(pieces) - 1 else 0, piece)) for index, piece in enumerate(pieces)]
 
 
 def _command(*elements: tuple[int, str | int]) -> bytes:
@@ -170,28 +167,26 @@ def _item(kind: int, content: bytes) -> bytes:
     return struct.pack(">BBH", kind, 0, len(content)) + content
 
 
-def _associate(offered: Mapping[int, tuple[str, Sequence[str]]], calling: str) -> bytes:
+def _associate(offered: Mapping[int, tuple[str, str]], calling: str) -> bytes:
     contexts = b"".join(
         _item(
             0x20,
-            bytes([number, 0, 0, 0])
-            + _item(0x30, abstract.encode())
-            + b"".join(_item(0x40, transfer.encode()) for transfer in transfers),
+            bytes([number, 0, 0, 0]) + _item(0x30, abstract.encode()) + _item(0x40, transfer.encode()),
         )
-        for number, (abstract, transfers) in offered.items()
+        for number, (abstract, transfer) in offered.items()
     )
     user = _item(0x50, _item(0x51, struct.pack(">L", 1 << 17)) + _item(0x52, b"1.2.826.0.1.3680043.8.498.1"))
     head = struct.pack(">HH16s16s32x", 1, 0, b"OCUNET".ljust(16), calling.encode().ljust(16))
     return head + _item(0x10, b"1.2.840.10008.3.1.1.1") + contexts + user
 
 
-def _answered_contexts(body: bytes) -> list[tuple[int, int, str]]:
-    """(context id, result, transfer syntax) of an A-ASSOCIATE-AC."""
+def _answered_contexts(body: bytes) -> list[tuple[int, int]]:
+    """(context id, result) of an A-ASSOCIATE-AC."""
     found, position = [], 68
     while position + 4 <= len(body):
         kind, _, length = struct.unpack_from(">BBH", body, position)
         content = body[position + 4 : position + 4 + length]
         if kind == 0x21:
-            found.append((content[0], content[2], content[8:].decode().strip("\0")))
+            found.append((content[0], content[2]))
         position += 4 + length
     return found
