@@ -7,6 +7,7 @@ waiting. Transactions of an engine made with `for_reading` begin deferred and wa
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from contextlib import contextmanager
@@ -100,7 +101,7 @@ def _open_sqlite(url: URL) -> Engine:
         raise DatabaseError(msg)
     folder = Path(url.database).parent
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(folder)
     except OSError as error:
         msg = f"the database's folder {folder} cannot be made: {error.strerror}"
         raise DatabaseError(msg) from error
@@ -114,6 +115,18 @@ def _open_sqlite(url: URL) -> Engine:
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_folder(folder: Path) -> None:
+    """Make it and its missing parents, each durable in its own parent: SQLite sees only to the names in `folder`."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in missing:
+        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
