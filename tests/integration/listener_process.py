@@ -1,15 +1,17 @@
 """A listener in a process of its own, to be killed: `python -m tests.integration.listener_process FOLDER`.
 
-Prints its port once it is ready, and receives into FOLDER until somebody ends it.
+Prints its port and its process id once it is ready, and receives into FOLDER until somebody ends it.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +34,7 @@ def main(folder: Path) -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     listener = listener_in(folder)
     listener.start()
-    sys.stdout.write(f"port {listener.port}\n")
+    sys.stdout.write(f"port {listener.port} pid {os.getpid()}\n")
     sys.stdout.flush()
     threading.Event().wait()
 
@@ -42,7 +44,7 @@ def listener_in(folder: Path) -> Listener:
     return Listener(
         ListenerConfig(ae_title="OCUNET", host="127.0.0.1", port=0, min_free_bytes=0),
         Files(folder / "store"),
-        FileLedger(folder / "rows.db"),
+        FileLedger(folder / "database" / "rows.db"),
         read_header=read_identity,
         now=lambda: datetime.now(UTC),
         new_token=lambda: uuid.uuid4().hex,
@@ -51,16 +53,21 @@ def listener_in(folder: Path) -> Listener:
 
 @dataclass(frozen=True)
 class Running:
-    """A listener process: where it listens, and the process to look at or to kill."""
+    """A listener process: where it listens, and its process id."""
 
     port: int
-    process: subprocess.Popen[str]
+    pid: int
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        os.kill(self.pid, signal.SIGKILL)
 
 
 @contextmanager
 def running(folder: Path, *, under: Sequence[str] = ()) -> Iterator[Running]:
     """Start one and wait until it is ready; killed at the end. `under`: a command that runs it, such as strace."""
-    with (folder / "listener.log").open("a") as log:
+    log_file = folder.with_name(f"{folder.name}.log")
+    with log_file.open("a") as log:
         process = subprocess.Popen(
             [*under, sys.executable, "-m", "tests.integration.listener_process", str(folder)],
             cwd=PROJECT,
@@ -69,13 +76,19 @@ def running(folder: Path, *, under: Sequence[str] = ()) -> Iterator[Running]:
             text=True,
         )
     assert process.stdout is not None
+    ready = None
     try:
-        port = next((int(line.split()[1]) for line in process.stdout if line.startswith("port ")), None)
-        assert port is not None, (folder / "listener.log").read_text()[-2000:]
-        yield Running(port, process)
+        ready = next((line.split() for line in process.stdout if line.startswith("port ")), None)
+        assert ready is not None, log_file.read_text()[-2000:]
+        yield Running(int(ready[1]), int(ready[3]))
     finally:
-        process.kill()
-        process.wait(10)
+        if ready is not None:
+            # strace does not take what it runs with it when it is killed, and ends when what it runs ends.
+            with suppress(ProcessLookupError):
+                os.kill(int(ready[3]), signal.SIGKILL)
+        else:
+            process.kill()
+        process.wait(30)
         process.stdout.close()
 
 

@@ -68,7 +68,7 @@ def test_every_acknowledged_object_survives_a_kill(tmp_path: Path) -> None:
         process.stdout.close()
 
     files = Files(tmp_path / "store")
-    ledger = FileLedger(tmp_path / "rows.db")
+    ledger = FileLedger(tmp_path / "database" / "rows.db")
     rows = {row["sop_instance_uid"]: row for row in ledger.rows()}
     ledger.close()
     assert len(acknowledged) >= KILLED_AFTER

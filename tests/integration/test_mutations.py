@@ -34,7 +34,7 @@ def test_five_thousand_mutants(tmp_path: Path) -> None:
     answers: list[int] = []
     wrong: list[str] = []
     with running(tmp_path) as listener:
-        before = memory_mib(listener.process.pid)
+        before = memory_mib(listener.pid)
         everything = list(mutants(SEED, MUTANTS))
         for start in range(0, MUTANTS, A_BATCH):
             batch = everything[start : start + A_BATCH]
@@ -49,7 +49,7 @@ def test_five_thousand_mutants(tmp_path: Path) -> None:
             assert wrong == []
             assert echo(listener.port)
             assert list((tmp_path / "store" / "incoming").iterdir()) == []
-        peak = memory_mib(listener.process.pid)
+        peak = memory_mib(listener.pid)
     counted = Counter(answers)
     print(f"memory: {before} MiB at first, {peak} MiB at most; answers: {counted}")  # noqa: T201
     assert len(answers) == MUTANTS
@@ -80,7 +80,7 @@ def memory_mib(pid: int) -> int:
 
 
 def every_row_has_its_file(folder: Path) -> None:
-    files, ledger = Files(folder / "store"), FileLedger(folder / "rows.db")
+    files, ledger = Files(folder / "store"), FileLedger(folder / "database" / "rows.db")
     rows = ledger.rows()
     ledger.close()
     named = {path for path in (files.root / "instances").rglob("*") if path.is_file()}
