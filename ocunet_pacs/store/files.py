@@ -36,8 +36,10 @@ class Files:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.incoming = root / "incoming"
+        self._durable: set[str] = set()
         with as_store_error("make the store's folders"):
-            _make_folder(self.incoming)
+            _make_folder(root)
+            self._ensure(self.incoming)
 
     def put(self, key: str, content: bytes) -> None:
         """Write atomically and durably; a file that is there already is replaced as a whole."""
@@ -52,7 +54,7 @@ class Files:
                     os.fsync(descriptor)
                 finally:
                     os.close(descriptor)
-                _make_folder(target.parent)
+                self._ensure(target.parent)
                 temporary.replace(target)
                 _sync_folder(target.parent)
         finally:
@@ -75,7 +77,7 @@ class Files:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            _make_folder(target.parent)
+            self._ensure(target.parent)
             temporary.rename(target)
             try:
                 _sync_folder(target.parent)
@@ -83,6 +85,20 @@ class Files:
                 # The name may not survive a power cut, and nobody will be told that it does.
                 target.rename(temporary)
                 raise
+
+    def _ensure(self, folder: Path) -> None:
+        """Have the folder below the root, durable in its parent: once for each folder and process.
+
+        Also where it is there: whoever made it a moment ago, a thread or another process, may not have synchronised
+        its parent yet, and the power may fail before that.
+        """
+        name = str(folder)
+        if folder == self.root or name in self._durable:
+            return
+        self._ensure(folder.parent)
+        folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+        _sync_folder(folder.parent)
+        self._durable.add(name)
 
     def path(self, key: str) -> Path:
         """Where the file lies, whether or not it exists. StoreError for a key that the store did not make."""
@@ -151,7 +167,6 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
-    # Also when another thread made it a moment ago: it may not have reached this line yet.
     _sync_folder(folder.parent)
 
 

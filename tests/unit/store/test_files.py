@@ -198,6 +198,23 @@ def test_a_name_is_there_only_after_its_folder_is_durable(files: Files, monkeypa
     ]
 
 
+def test_a_folder_that_somebody_else_just_made_is_made_durable_too(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = files.new_instance_key(TOKEN)
+    file, order, real = received(files), [], os.fsync
+    files.path(key).parent.mkdir(parents=True)
+
+    def note(descriptor: int) -> None:
+        order.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    files.adopt(file.path, key)
+    root = files.root.resolve()
+    assert {root, root / "instances", root / "instances/01", root / "instances/01/23"} <= set(order)
+
+
 @pytest.mark.parametrize("operation", ["rename", "replace"])
 def test_a_failing_rename_leaves_no_name(files: Files, monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
     def fail(_self: Path, _target: Path) -> None:
