@@ -11,6 +11,7 @@
     │   ├── StoreFull            there is no room for another file
     │   └── RateExceeded         a source sends more objects a minute than its settings allow
     ├── DatabaseError            the database cannot be used as it is
+    │   ├── DatabaseFull         there is no room on its disk for another row
     │   └── SchemaMismatch       its schema is older or newer than this release's
     ├── InvalidReport            an object that we made breaks the standard's rules and must not leave the house
     └── DeliveryError            a destination did not take an object
@@ -82,6 +83,10 @@ class RateExceeded(StoreError):
 
 class DatabaseError(OcunetError):
     """The database cannot be used as it is."""
+
+
+class DatabaseFull(DatabaseError):
+    """There is no room on the database's disk for another row."""
 
 
 class SchemaMismatch(DatabaseError):

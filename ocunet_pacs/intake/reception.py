@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 from pydicom.uid import UID
 
-from ocunet_pacs.domain.errors import BadInput, DatabaseError, RateExceeded, StoreError, StoreFull
+from ocunet_pacs.domain.errors import BadInput, DatabaseError, DatabaseFull, RateExceeded, StoreError, StoreFull
 from ocunet_pacs.domain.ports import count_nothing
 from ocunet_pacs.domain.study import ReceivedInstance
 from ocunet_pacs.intake import admission
@@ -244,7 +244,7 @@ def refusal_for(error: Exception) -> Refusal:
     """The status that an error answers with."""
     if isinstance(error, RateExceeded):
         return admission.TOO_FAST
-    if isinstance(error, StoreFull):
+    if isinstance(error, StoreFull | DatabaseFull):
         return admission.OUT_OF_SPACE
     if isinstance(error, StoreError):
         return admission.STORE_FAILED

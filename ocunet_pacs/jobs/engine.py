@@ -18,7 +18,7 @@ from sqlalchemy import URL, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from ocunet_pacs.domain.errors import ConfigError, DatabaseError
+from ocunet_pacs.domain.errors import ConfigError, DatabaseError, DatabaseFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_S = 30
 OLDEST_SQLITE = (3, 35)
+_POSTGRES_DISK_FULL = "53100"
+_FULL_BELOW_BYTES = 1 << 16
 
 
 def open_engine(url: str) -> Engine:
@@ -78,8 +80,8 @@ def check_references(connection: Connection) -> None:
 def transaction(engine: Engine) -> Iterator[Connection]:
     """One transaction: committed at the end, rolled back on an error.
 
-    DatabaseError when the database is not there, locked for too long, full or damaged, or broke the connection. A
-    statement that is wrong in itself stays SQLAlchemy's error: a fault of ours.
+    DatabaseError when the database is not there, locked for too long or damaged, or broke the connection; DatabaseFull
+    when its disk is full. A statement that is wrong in itself stays SQLAlchemy's error: a fault of ours.
     """
     try:
         with engine.begin() as connection:
@@ -90,7 +92,31 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         cause = error.orig if isinstance(error, DBAPIError) else error
         first_line = str(cause).strip().partition("\n")[0]
         msg = f"the database does not work: {first_line}"
-        raise DatabaseError(msg) from error
+        kind = DatabaseFull if _says_full(cause, engine.url) else DatabaseError
+        raise kind(msg) from error
+
+
+def _says_full(cause: BaseException | None, url: URL) -> bool:
+    """Whether the error means that the database's disk is full.
+
+    SQLite has a word for it, but not in every place: its shared memory and a new write-ahead log fail as if the disk
+    were broken. Whether it is only full can be looked up.
+    """
+    if isinstance(cause, sqlite3.Error):
+        # Errors of the driver's own have no code.
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and url.database:
+            return _is_full(Path(url.database).parent)
+        return code == sqlite3.SQLITE_FULL
+    return getattr(cause, "sqlstate", None) == _POSTGRES_DISK_FULL
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        status = os.statvfs(folder)
+    except OSError:
+        return False
+    return status.f_bavail * status.f_frsize < _FULL_BELOW_BYTES or (status.f_files > 0 and status.f_favail == 0)
 
 
 def _open_sqlite(url: URL) -> Engine:

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import StatementError
 
-from ocunet_pacs.domain.errors import ConfigError, DatabaseError
+from ocunet_pacs.domain.errors import ConfigError, DatabaseError, DatabaseFull
 from ocunet_pacs.jobs.engine import for_reading, open_engine, transaction
 from ocunet_pacs.jobs.schema import metadata, studies
+from tests.pg import postgres_url  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,3 +125,39 @@ def test_a_time_without_a_zone_is_refused(engine: Engine) -> None:
     naive = datetime(2024, 5, 1)  # noqa: DTZ001  # the very thing
     with pytest.raises(StatementError, match="without a zone"), transaction(engine) as connection:
         connection.execute(studies.insert().values(study_instance_uid="1.2", revision=0, last_received_at=naive))
+
+
+def test_a_full_sqlite_database_is_told_from_a_broken_one(engine: Engine) -> None:
+    def fill() -> None:
+        with transaction(engine) as connection:
+            connection.execute(text("PRAGMA max_page_count = 1"))
+            for _ in range(100):
+                connection.execute(text("INSERT INTO filling VALUES (zeroblob(4096))"))
+
+    with transaction(engine) as connection:
+        connection.execute(text("CREATE TABLE filling (content BLOB)"))
+    with pytest.raises(DatabaseFull, match="full"):
+        fill()
+    with transaction(engine) as connection:
+        connection.execute(text("PRAGMA max_page_count = 100000"))
+        connection.execute(text("INSERT INTO filling VALUES (zeroblob(4096))"))
+
+
+def test_a_broken_sqlite_database_is_not_full(tmp_path: Path) -> None:
+    (tmp_path / "queue.sqlite").mkdir()
+    engine = open_engine(f"sqlite:///{tmp_path / 'queue.sqlite'}")
+    with pytest.raises(DatabaseError) as caught, transaction(engine):
+        pass
+    assert not isinstance(caught.value, DatabaseFull)
+
+
+@pytest.mark.peers
+def test_a_full_postgresql_is_told_from_a_broken_one(postgres_url: str) -> None:  # noqa: F811
+    """The server's own error for a disk that is full (SQLSTATE 53100, disk_full), without filling its disk."""
+    engine = open_engine(postgres_url)
+    with pytest.raises(DatabaseFull), transaction(engine) as connection:
+        connection.execute(text("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100'; END $$"))
+    with pytest.raises(DatabaseError) as caught, transaction(engine) as connection:
+        connection.execute(text("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '57P01'; END $$"))
+    assert not isinstance(caught.value, DatabaseFull)
+    engine.dispose()
