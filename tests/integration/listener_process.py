@@ -1,6 +1,7 @@
 """A listener in a process of its own, to be killed: `python -m tests.integration.listener_process FOLDER`.
 
-Prints its port and its process id once it is ready, and receives into FOLDER until somebody ends it.
+Prints its port and its process id once it is ready, and receives into FOLDER until somebody ends it. With `--again` it
+does so for each line of its standard input, each time in a new process that need not import everything again.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from tests.conftest import PROJECT
 from tests.integration.ledgers import FileLedger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 def main(folder: Path) -> None:
@@ -37,6 +38,20 @@ def main(folder: Path) -> None:
     sys.stdout.write(f"port {listener.port} pid {os.getpid()}\n")
     sys.stdout.flush()
     threading.Event().wait()
+
+
+def again(folder: Path) -> None:
+    """A listener for each line that is read; the last one ends with the lines."""
+    child = 0
+    for _ in sys.stdin:
+        if child:
+            os.waitpid(child, 0)
+        child = os.fork()
+        if child == 0:
+            main(folder)
+    if child:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
 
 
 def listener_in(folder: Path) -> Listener:
@@ -92,5 +107,35 @@ def running(folder: Path, *, under: Sequence[str] = ()) -> Iterator[Running]:
         process.stdout.close()
 
 
+@contextmanager
+def starter(folder: Path) -> Iterator[Callable[[], Running]]:
+    """A function that starts a listener on the folder, quickly; the one before must have been killed."""
+    log_file = folder.with_name(f"{folder.name}.log")
+    with log_file.open("a") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.integration.listener_process", str(folder), "--again"],
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+
+    def start() -> Running:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("another\n")
+        process.stdin.flush()
+        ready = process.stdout.readline().split()
+        assert ready, log_file.read_text()[-2000:]
+        return Running(int(ready[1]), int(ready[3]))
+
+    with process:
+        yield start
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if sys.argv[2:] == ["--again"]:
+        again(Path(sys.argv[1]))
+    else:
+        main(Path(sys.argv[1]))
