@@ -13,6 +13,9 @@
     ├── DatabaseError            the database cannot be used as it is
     │   ├── DatabaseFull         there is no room on its disk for another row
     │   └── SchemaMismatch       its schema is older or newer than this release's
+    ├── ArchiveError             an archive did not do what it was asked for one study
+    │   ├── ArchiveUnavailable   nobody answered: wait, no attempt is spent
+    │   └── ArchiveMisconfigured it refuses what every study needs: a person changes something, here or there
     ├── InvalidReport            an object that we made breaks the standard's rules and must not leave the house
     └── DeliveryError            a destination did not take an object
         ├── PeerUnavailable      nobody answered: the object waits, no attempt is spent
@@ -91,6 +94,18 @@ class DatabaseFull(DatabaseError):
 
 class SchemaMismatch(DatabaseError):
     """The database's schema is older or newer than this release's."""
+
+
+class ArchiveError(OcunetError):
+    """An archive did not do what it was asked for one study; others may go well."""
+
+
+class ArchiveUnavailable(ArchiveError):
+    """Nobody answered, or the association was rejected: wait, no attempt is spent."""
+
+
+class ArchiveMisconfigured(ArchiveError):
+    """The archive refuses what every study needs, until a person changes something here or there."""
 
 
 class InvalidReport(OcunetError):

@@ -101,6 +101,11 @@ class MemoryJobs(MemoryQueue, Ledger):
             ]
             return sorted(due, key=lambda study: (study.open_since, study.id))
 
+    def open_studies(self) -> int:
+        """How many studies are open."""
+        with self._lock:
+            return sum(study.open_since is not None for study in self._studies.values())
+
     def close_study(self, study: OpenStudy, now: datetime, max_attempts: int) -> int | None:
         """See `Ledger.close_study`."""
         with self._lock:

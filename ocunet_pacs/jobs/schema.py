@@ -4,8 +4,9 @@
        └─────< analyses ──< outputs ──< deliveries        what was made of it, and where it went
     jobs                          the queue: one row for each analysis and each delivery
     housekeeping                  when each task of housekeeping last ran, and how it went
+    backfill_studies              past studies of archives, and where their fetching stands
 
-States of a job are drawn in `domain/job.py`; the other rows have these:
+States of a job are drawn in `domain/job.py`, those of a past study in `domain/backfill.py`; the other rows have these:
 
     study       open       `open_since` is set: images came that no revision holds; `close_study` ends it; it counts as
                            complete at `quiet_until`
@@ -51,6 +52,7 @@ from sqlalchemy import (
     text,
 )
 
+from ocunet_pacs.domain.backfill import BackfillState
 from ocunet_pacs.domain.job import JobKind, JobState
 from ocunet_pacs.domain.result import OutputKind
 from ocunet_pacs.jobs.text import storable
@@ -303,4 +305,23 @@ housekeeping = Table(
     Column("succeeded", Boolean(create_constraint=False), nullable=False),
     Column("succeeded_at", UtcDateTime(), comment="when a run last ended well; NULL: never"),
     Column("note", Sentence(), nullable=False, comment="what it did, or why it failed"),
+)
+
+backfill_studies = Table(
+    "backfill_studies",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("archive", String(), nullable=False, comment="its name in the settings"),
+    Column("study_instance_uid", _UID, nullable=False),
+    Column("modalities", String(), nullable=False, comment="sorted, separated by backslashes"),
+    Column("state", _words(BackfillState, "state"), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("instances", Integer, nullable=False),
+    Column("owner", String()),
+    Column("reason", Sentence()),
+    Column("found_at", UtcDateTime(), nullable=False),
+    Column("changed_at", UtcDateTime(), nullable=False),
+    # Unique: a study is fetched from an archive once, however many runs find it.
+    UniqueConstraint("archive", "study_instance_uid"),
+    CheckConstraint("(state = 'fetching') = (owner IS NOT NULL)", name="owned_while_fetching"),
 )
