@@ -113,11 +113,13 @@ class Spool(BytesIO):
         """The command set is decoded before the first byte of the data set arrives."""
         command = self._message.command_set
         syntaxes = {cx.context_id: cx.transfer_syntax[0] for cx in self._association.accepted_contexts}
+        # Objects come from whom we asked for them (C-GET) or from whoever asked us (C-STORE).
+        sender = self._association.acceptor if self._association.is_requestor else self._association.requestor
         return file_head(
             str(command.get("AffectedSOPClassUID", "")),
             str(command.get("AffectedSOPInstanceUID", "")),
             str(syntaxes.get(self._message.context_id, "")),
-            self._association.requestor.ae_title.strip(),
+            sender.ae_title.strip(),
         )
 
     @property
