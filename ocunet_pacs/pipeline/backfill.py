@@ -17,7 +17,7 @@ from ocunet_pacs.pipeline.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from ocunet_pacs.domain.backfill import BackfillStudy, FoundStudy, Listing, Retrieved
     from ocunet_pacs.domain.dates import DateRange, Window
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 _PAGE = 100
+_UNFINISHED = (BackfillState.FETCHING, BackfillState.FOUND, BackfillState.FAILED)
 _SERVED_ELSEWHERE = timedelta(hours=1)
 """After this long the process that fetches a study is taken for gone, when it cannot be looked at (another host)."""
 
@@ -62,10 +63,14 @@ class BackfillRule:
 
 @dataclass(slots=True)
 class Tally:
-    """How far a run is. `known`: final before this run; `given_up`: no attempts left; `cut`: windows listed in part."""
+    """How far a run is: `done` of `total` days, or of `total` studies where the days are not walked.
 
-    days: int = 0
-    days_done: int = 0
+    `known`: final before this run; `given_up`: no attempts left; `elsewhere`: another run has it; `cut`: windows of
+    which the archive listed only a part.
+    """
+
+    total: int = 0
+    done: int = 0
     fetched: int = 0
     instances: int = 0
     present: int = 0
@@ -158,7 +163,7 @@ class Run:
         return Result(Ending.DONE, self.tally)
 
     def _walk(self, dates: DateRange) -> None:
-        self.tally.days = dates.days
+        self.tally.total = dates.days
         lister = Lister(self._ask, self.tally.cut.append, newest_first=self._rule.newest_first)
         for window in dates.months(newest_first=self._rule.newest_first):
             for batch in lister.batches(window):
@@ -175,19 +180,21 @@ class Run:
             self._study(row)
             self._passed(dates, study.day, 0)
 
-    def _passed(self, dates: DateRange, day: datetime | object, more: int) -> None:
-        first, last = dates.first, dates.last
-        done = (last - day).days if self._rule.newest_first else (day - first).days  # type: ignore[operator]
-        self.tally.days_done = max(self.tally.days_done, done + more)
+    def _passed(self, dates: DateRange, day: date, more: int) -> None:
+        done = (dates.last - day).days if self._rule.newest_first else (day - dates.first).days
+        self.tally.done = max(self.tally.done, done + more)
         self._tools.watcher.moved(self.tally)
 
     def _walk_rows(self) -> None:
+        counts = self._tools.ledger.past_study_counts()
+        self.tally.total = sum(counts.get((self._tools.archive.name, state), 0) for state in _UNFINISHED)
         for row in self._rows():
             self._study(row)
+            self.tally.done += 1
             self._tools.watcher.moved(self.tally)
 
     def _rows(self) -> Iterator[BackfillStudy]:
-        for state in (BackfillState.FETCHING, BackfillState.FOUND, BackfillState.FAILED):
+        for state in _UNFINISHED:
             last = 0
             while page := self._tools.ledger.past_studies(
                 archive=self._tools.archive.name, state=state, after=last, limit=_PAGE

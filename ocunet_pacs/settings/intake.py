@@ -109,6 +109,9 @@ class Archive(Section):
     retrieve: Literal["get", "move"] = Field(
         default="get", description="C-GET, or C-MOVE to our own AE title, which the archive must know"
     )
+    match_modalities: bool = Field(
+        default=True, description="ask by Modalities in Study; false for an archive that then leaves studies out"
+    )
     timeout: Duration = Field(default="60s", validate_default=True, description="how long it may stay silent")
 
 
@@ -119,7 +122,8 @@ class Backfill(Section):
     hours: Hours = Field(
         default="", description="when to fetch, local time, for example 19:00-06:00; empty: at any time"
     )
-    max_waiting: int = Field(default=100, ge=1, description="no further study while this many analyses wait")
+    max_waiting: int = Field(default=100, ge=1, description="no further study while this many wait for their analysis")
+    attempts: int = Field(default=3, ge=1, description="tries of one study before it waits for --retry-failed")
 
 
 class Stow(Section):
