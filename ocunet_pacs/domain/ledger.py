@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisRow:
-    """One revision of one study; `key` and `finished_at` are None until it is finished."""
+    """One revision of one study; `key` and `finished_at` are None until it is finished.
+
+    `newest_revision` is the study's highest revision, finished or not. `patient_conflict`: objects with this study's
+    UID were seen that name another patient than this study's.
+    """
 
     id: int
     study_id: int
@@ -23,6 +27,8 @@ class AnalysisRow:
     key: str | None
     finished_at: datetime | None
     result: str | None
+    newest_revision: int = 0
+    patient_conflict: bool = False
 
 
 @dataclass(frozen=True, slots=True)

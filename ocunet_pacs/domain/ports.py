@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
     from pathlib import Path
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         Photograph,
         StudyResult,
     )
-    from ocunet_pacs.domain.study import ImageHeader, OpenStudy, ReceivedInstance, StoredInstance
+    from ocunet_pacs.domain.study import Arrival, ImageHeader, OpenStudy, ReceivedInstance, StoredInstance
 
     RgbImage = NDArray[np.uint8]
     """(height, width, 3), red green blue, 0 to 255."""
@@ -82,17 +82,27 @@ class JobQueue(Protocol):
 class Ledger(Protocol):
     """Studies, instances, analyses, outputs and deliveries. Every call is one transaction."""
 
-    def record_instance(self, instance: ReceivedInstance) -> bool:
-        """Add the row (and its study's), durable when this returns. False: that SOP Instance UID is there already.
+    def record_instance(self, instance: ReceivedInstance, has_file: Callable[[str], bool] | None = None) -> Arrival:
+        """Add the row (and its study's), durable when this returns; opens or extends its study when `opens_study`.
 
-        Opens the study (or moves `last_received_at` of an open one) when `opens_study`.
+        Studies are told apart by their UID and the patient. An instance that opens no study never makes a conflict.
+        One whose SOP Instance UID is there already changes nothing, unless that row has no file any more: marked as
+        removed or missing, or `has_file` says no to its key. Then the row gets this file, and its study is opened
+        again where the file was missing. A first conflict opens every study that it concerns and that has files:
+        what was reported of it must say so.
         """
 
     def find_instance(self, sop_instance_uid: str) -> StoredInstance | None:
         """The row of one instance, or None."""
 
-    def studies_due(self, now: datetime, quiet_period: timedelta, force_after: timedelta) -> list[OpenStudy]:
-        """Open studies that were quiet for `quiet_period`, or open for `force_after`."""
+    def studies_due(self, now: datetime, force_after: timedelta) -> list[OpenStudy]:
+        """Open studies whose instances' quiet periods are over, or that are open for `force_after`."""
+
+    def hasten_studies(self, study_instance_uids: Collection[str]) -> int:
+        """Their sender has sent what it had: make those that are open due now; how many that were.
+
+        An image that still comes, on another association, puts its quiet period first again.
+        """
 
     def close_study(self, study: OpenStudy, now: datetime, max_attempts: int) -> int | None:
         """One new revision: assign the study's unassigned instances to it, add its analysis and its job; the job's id.
@@ -107,7 +117,7 @@ class Ledger(Protocol):
         """The study's instances of this and all earlier revisions that open studies, in order of arrival."""
 
     def newest_revision(self, study_instance_uid: str) -> int:
-        """The highest revision that exists, finished or not; 0 when there is none."""
+        """The highest revision that exists, finished or not, whichever patient's; 0 when there is none."""
 
     def predecessor(self, analysis_id: int) -> tuple[int, Output] | None:
         """The latest finished earlier revision of the same study that has a report: its analysis id and report."""
@@ -130,7 +140,8 @@ class Ledger(Protocol):
 
         `note` stays on the finished job as its reason: what became of the study in a sentence.
 
-        An output whose SOP Instance UID exists already is left as it is, and so are its deliveries.
+        An output whose SOP Instance UID exists already is left as it is, and so are its deliveries; where its file was
+        removed or missing, it is there again.
         """
 
     def delivery(self, delivery_id: int) -> DeliveryRow:

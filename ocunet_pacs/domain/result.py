@@ -155,6 +155,8 @@ class StudyResult:
     predecessor: Predecessor | None = None
     stereo_pairs: tuple[tuple[str, str], ...] = ()
     """SOP Instance UIDs of photographs that were taken as a stereo pair."""
+    patient_conflict: bool = False
+    """Objects with the same Study Instance UID name another patient; they are not part of this."""
 
 
 class OutputKind(StrEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -50,6 +50,8 @@ class ReasonCode(StrEnum):
     NOT_FUNDUS = "not_a_fundus_photograph"
     UNGRADABLE = "ungradable"
     DECODER_FAILED = "decoder_failed"
+    FILE_REMOVED = "file_removed"
+    FILE_MISSING = "file_missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ class ImageHeader:
     age_years: float | None = None
     stereo_pairs: tuple[tuple[str, str], ...] = ()
     """SOP Instance UIDs of the left and right images that a Stereometric Relationship joins."""
+    patient_identity: str = field(default="", repr=False)
+    """Digest of what names the patient. Whoever has the names can compute it, so a keyed one is kept in its place."""
 
     def laterality_of(self, frame: int | None) -> Laterality:
         """Which eye a frame shows, counted from 1; None asks for the image as a whole."""
@@ -144,6 +148,23 @@ class StoredInstance:
     file_key: str
     ordinal: int
     source: str = ""
+    gone: ReasonCode | None = None
+    """FILE_REMOVED (by retention) or FILE_MISSING when its file is no longer there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What became of an instance that was recorded. True in a condition when its file belongs to a row now."""
+
+    added: bool
+    """Its row is new."""
+    healed: bool = False
+    """Its row was there and had lost its file: it has this one now."""
+    conflict: bool = False
+    """It names another patient than objects of the same study that came before it, or than it did itself."""
+
+    def __bool__(self) -> bool:
+        return self.added or self.healed
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +175,5 @@ class OpenStudy:
     study_instance_uid: str
     open_since: datetime
     last_received_at: datetime
+    quiet_until: datetime | None = None
+    """When it counts as complete, unless something comes; not after `last_received_at` when its sender said so."""

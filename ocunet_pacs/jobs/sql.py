@@ -1,4 +1,4 @@
-"""Queue and ledger in one object over one engine, with what operators ask about a job."""
+"""Queue, ledger and upkeep in one object over one engine, with what operators ask about a job."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from ocunet_pacs.jobs.migrate import current_revision
 from ocunet_pacs.jobs.schema import analyses, deliveries, jobs, outputs, studies
 from ocunet_pacs.jobs.sql_ledger import SqlLedger
 from ocunet_pacs.jobs.sql_queue import SqlQueue
+from ocunet_pacs.jobs.sql_upkeep import SqlUpkeep
 
 if TYPE_CHECKING:
     from ocunet_pacs.domain.job import Job
 
 
-class SqlJobs(SqlQueue, SqlLedger):
-    """`JobQueue` and `Ledger` over an engine of `open_engine`. Threads may share it; a fork opens its own."""
+class SqlJobs(SqlQueue, SqlLedger, SqlUpkeep):
+    """`JobQueue`, `Ledger` and `Upkeep` over an engine of `open_engine`. Threads may share it; a fork opens its own."""
 
     def describe(self, job: Job) -> dict[str, str]:
         """What the job is about, as words for a person; empty when its subject is not there.

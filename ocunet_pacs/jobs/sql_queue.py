@@ -99,7 +99,7 @@ class SqlQueue(JobQueue):
         """See `JobQueue.find`."""
         query = select(*jobs.c).order_by(jobs.c.id.desc()).limit(limit)
         if state is not None:
-            query = query.where(jobs.c.state == state)
+            query = query.where(jobs.c.state == _literal(state))
         if kind is not None:
             query = query.where(jobs.c.kind == kind)
         with transaction(self._reading) as connection:

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One instance to examine: who it is, its place in the study, where its file lies, and which source sent it."""
+    """One instance to examine: who it is, its place in the study, where its file lies, and which source sent it.
+
+    `gone` says why there is no file any more; then nothing is read.
+    """
 
     sop_instance_uid: str
     sop_class_uid: str
@@ -35,6 +38,7 @@ class Source:
     path: Path
     sender: str = ""
     """Name of the source in the settings; "" for one that is not listed. Its gates decide."""
+    gone: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,9 @@ def _read(
 ) -> Iterator[tuple[ImageResult, Photograph | None]]:
     """The frames of one instance with their pixels, or one result that says why there are none."""
     blank = ImageResult(source.sop_instance_uid, source.sop_class_uid, None, source.ordinal, Laterality.UNKNOWN)
+    if source.gone is not None:
+        yield replace(blank, reasons=(source.gone,)), None
+        return
     try:
         header = reader.header(source.path)
     except BadInput as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,26 +18,34 @@ from ocunet_pacs.domain.job import Done, Later, Never, Outcome, Retry
 from ocunet_pacs.domain.ledger import Finish
 from ocunet_pacs.domain.ports import count_nothing
 from ocunet_pacs.domain.result import Output, OutputKind, Predecessor, StudyResult, work_key
+from ocunet_pacs.domain.study import Reason, ReasonCode
 from ocunet_pacs.logs import study_digest
 from ocunet_pacs.pipeline.account import count_images, reasons_of, sentence
 from ocunet_pacs.pipeline.examine import Source, examine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime, timedelta
 
     from ocunet_pacs.domain.gates import Verdict
     from ocunet_pacs.domain.job import Job
+    from ocunet_pacs.domain.ledger import AnalysisRow
     from ocunet_pacs.domain.ports import Classifier, Count, FileStore, Ledger, PhotographReader, Reporter, Sender
     from ocunet_pacs.domain.result import DicomObject
-    from ocunet_pacs.domain.study import ImageHeader
+    from ocunet_pacs.domain.study import ImageHeader, OpenStudy, StoredInstance
+
+_GONE: Mapping[ReasonCode, str] = MappingProxyType(
+    {
+        ReasonCode.FILE_REMOVED: "analysed in an earlier revision; its file is no longer kept",
+        ReasonCode.FILE_MISSING: "its file is missing from the store; send the image again",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class AssemblyRule:
-    """When a study counts as complete, and how often its analysis is tried."""
+    """How long a study may stay open, and how often its analysis is tried."""
 
-    quiet_period: timedelta
     force_after: timedelta
     attempts: int
 
@@ -74,20 +83,29 @@ class DeliveryTools:
     clock: Callable[[], datetime]
 
 
-def assemble(ledger: Ledger, rule: AssemblyRule, now: datetime) -> int:
+def assemble(ledger: Ledger, rule: AssemblyRule, now: datetime, count: Count = count_nothing) -> int:
     """Close every study that is complete, each into one analysis job; how many were closed."""
     closed = 0
-    for study in ledger.studies_due(now, rule.quiet_period, rule.force_after):
+    for study in ledger.studies_due(now, rule.force_after):
         job_id = ledger.close_study(study, now, rule.attempts)
         if job_id is not None:
             closed += 1
+            cause = _cause(study, now)
+            count("studies_closed", cause=cause)
             structlog.get_logger().info(
                 "study_closed",
                 study=study_digest(study.study_instance_uid),
                 job=job_id,
+                cause=cause,
                 opened=study.open_since.isoformat(),
             )
     return closed
+
+
+def _cause(study: OpenStudy, now: datetime) -> str:
+    if study.quiet_until is None or study.quiet_until > now:
+        return "forced"
+    return "released" if study.quiet_until <= study.last_received_at else "quiet"
 
 
 def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcome | None:
@@ -97,14 +115,9 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
     None: the job was finished in the same transaction as its results (or belongs to somebody else by now).
     """
     row = tools.ledger.analysis(job.subject_id)
-    newest = tools.ledger.newest_revision(row.study_instance_uid)
-    if newest > row.revision:
-        return Done(f"superseded by revision {newest} before it ran")
-    instances = tools.ledger.analysis_instances(row.id)
-    sources = [
-        Source(i.sop_instance_uid, i.sop_class_uid, i.ordinal, tools.files.path(i.file_key), i.source)
-        for i in instances
-    ]
+    if row.newest_revision > row.revision:
+        return Done(f"superseded by revision {row.newest_revision} before it ran")
+    sources = [_source(instance, tools.files) for instance in tools.ledger.analysis_instances(row.id)]
     heatmaps: dict[str, Output] = {}
 
     def keep_heatmap(heatmap: DicomObject) -> None:
@@ -122,10 +135,11 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
     )
     images = examined.images
     key = work_key(
-        (s.sop_instance_uid for s in sources),
+        _identities(row, sources),
         tools.classifier.bundle.identity,
         f"{tools.reporter.settings_digest} {tools.rules_digest}",
     )
+    readable = {source.sop_instance_uid: source.path for source in sources if source.gone is None}
     while True:
         alive()
         previous = tools.ledger.predecessor(row.id)
@@ -137,6 +151,7 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
             images=images,
             predecessor=_predecessor(previous[1]) if previous else None,
             stereo_pairs=examined.stereo_pairs,
+            patient_conflict=row.patient_conflict,
         )
         outputs, note = [*heatmaps.values()], sentence(images)
         silence = _why_silent(result, tools, previous[0] if previous else None)
@@ -144,7 +159,7 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
             note += f"; no report: {silence}"
         else:
             try:
-                report = tools.reporter.report(result, {s.sop_instance_uid: s.path for s in sources}, heatmaps)
+                report = tools.reporter.report(result, readable, heatmaps)
             except InvalidReport as error:
                 return Never(f"the report breaks a rule of the standard and was not sent: {error}")
             outputs.append(_store(tools, report))
@@ -192,7 +207,10 @@ def _why_silent(result: StudyResult, tools: AnalysisTools, predecessor: int | No
         return "the site wants none where nothing is eligible"
     if predecessor is None:
         return ""
-    earlier = json.loads(tools.ledger.analysis(predecessor).result or "{}").get("images", [])
+    earlier_result = json.loads(tools.ledger.analysis(predecessor).result or "{}")
+    if result.patient_conflict and not earlier_result.get("patient_conflict"):
+        return ""
+    earlier = earlier_result.get("images", [])
     said = {reason["code"] for image in earlier for reason in image["reasons"]}
     same = said == {reason.code.value for image in result.images for reason in image.reasons}
     if same and not any(image["scores"] for image in earlier):
@@ -226,6 +244,20 @@ def deliver(job: Job, tools: DeliveryTools, alive: Callable[[], None]) -> Outcom
         attempt=job.attempt,
     )
     return outcome
+
+
+def _source(instance: StoredInstance, files: FileStore) -> Source:
+    gone = None if instance.gone is None else Reason(instance.gone, _GONE[instance.gone])
+    path = files.path(instance.file_key)
+    return Source(instance.sop_instance_uid, instance.sop_class_uid, instance.ordinal, path, instance.source, gone)
+
+
+def _identities(row: AnalysisRow, sources: list[Source]) -> Iterator[str]:
+    """What makes the work this work beside weights and settings: the images, and what the report says of the others."""
+    for source in sources:
+        yield source.sop_instance_uid if source.gone is None else f"{source.sop_instance_uid} {source.gone.code}"
+    if row.patient_conflict:
+        yield "patient conflict"
 
 
 def _store(tools: AnalysisTools, made: DicomObject) -> Output:

@@ -1,6 +1,7 @@
 """One structured report a study: Comprehensive 3D SR after TID 1500, PS3.3 A.35.13 and PS3.16 Annex A.
 
-The tree, in the order that a reader meets it: what it is (and UNTRAINED where so), the summary per eye, the image
+The tree, in the order that a reader meets it: what it is (and what warns of it: UNTRAINED, objects of the same study
+that name another patient), the summary per eye, the image
 library, one measurement group for each image and label, and remarks: disclaimer, what was not assessed and why,
 contradictions, the model. TID 1500 is extensible: the texts at the top are additions, the remarks are its rows for
 qualitative evaluations.
@@ -110,12 +111,14 @@ def _describe(ds: Dataset, result: StudyResult, settings: ReportSettings) -> Non
 
 def _root(context: GroupContext) -> ContentItem:
     result, settings = context.result, context.settings
-    banner = [] if result.bundle.trained else [tree.text(codes.COMMENT, wording.UNTRAINED)]
+    warnings = [] if result.bundle.trained else [wording.UNTRAINED]
+    if result.patient_conflict:
+        warnings.append(wording.OTHER_PATIENT)
     children = [
         tree.code(codes.LANGUAGE, codes.ENGLISH, Relation.HAS_CONCEPT_MOD),
         *_observer(context),
         tree.code(codes.PROCEDURE_REPORTED, codes.CAMERA_FUNDOSCOPY, Relation.HAS_CONCEPT_MOD),
-        *banner,
+        *(tree.text(codes.COMMENT, line) for line in warnings),
         *(tree.text(codes.SUMMARY, line) for line in wording.summary(result, settings)),
         _image_library(context),
         tree.container(codes.IMAGING_MEASUREMENTS, measurement_groups(context)),

@@ -31,6 +31,10 @@ BELOW = (
     "Labels that are not listed did not reach their threshold; that does not exclude the condition. "
     "Conditions that the model has no label for were not assessed."
 )
+OTHER_PATIENT = (
+    "Objects of this study were also received with other patient data (name, identifier or date of birth). They were "
+    "kept apart: no statement in this report comes from them. Check which patient the photographs belong to."
+)
 COMPOSITE_ALONE = "composite abnormality flag above threshold without any specific label: a person should read it"
 NOTHING_ASSESSED = (
     "No photograph of this study was assessed; the reasons are given below. No result does not mean normal."

@@ -24,7 +24,15 @@ DAY = timedelta(days=1)
 BOTH = tuple(JobKind)
 
 
-def image(uid: str, study: str = "1.2.1", at: datetime = NOW, *, opens_study: bool = True) -> ReceivedInstance:
+def image(
+    uid: str,
+    study: str = "1.2.1",
+    at: datetime = NOW,
+    *,
+    opens_study: bool = True,
+    quiet: timedelta = timedelta(0),
+    patient: str = "",
+) -> ReceivedInstance:
     return ReceivedInstance(
         study_instance_uid=study,
         series_instance_uid=f"{study}.1",
@@ -37,12 +45,14 @@ def image(uid: str, study: str = "1.2.1", at: datetime = NOW, *, opens_study: bo
         source_ae_title="CAMERA",
         received_at=at,
         opens_study=opens_study,
+        quiet_period=quiet,
+        patient_digest=patient,
     )
 
 
 def closed(store: Store, study: str, at: datetime = NOW, max_attempts: int = 3) -> int:
     """Close the open study as it is; its job's id."""
-    [seen] = [due for due in store.studies_due(at, timedelta(0), DAY) if due.study_instance_uid == study]
+    [seen] = [due for due in store.studies_due(at, DAY) if due.study_instance_uid == study]
     job_id = store.close_study(seen, at, max_attempts)
     assert job_id is not None
     return job_id

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from ocunet_pacs.domain.job import Job
     from ocunet_pacs.domain.result import Output
-    from ocunet_pacs.domain.study import OpenStudy
+    from ocunet_pacs.domain.study import Arrival, OpenStudy
     from tests.conformance.jobs.builders import Store
 
 
@@ -87,7 +87,7 @@ def everything(store: Store) -> tuple[object, ...]:
 
 
 def due(store: Store) -> list[OpenStudy]:
-    return store.studies_due(NOW + DAY, timedelta(0), DAY)
+    return store.studies_due(NOW + DAY, DAY)
 
 
 class TestArrival:
@@ -138,20 +138,20 @@ class TestArrival:
         assert due(store) == [study]
 
     def test_a_listener_whose_clock_is_behind_does_not_end_the_quiet_period(self, store: Store) -> None:
-        store.record_instance(image("1.1", at=NOW))
-        store.record_instance(image("1.2", at=NOW - QUIET))
-        assert store.studies_due(NOW + SECOND, QUIET, FORCE) == []
+        store.record_instance(image("1.1", at=NOW, quiet=QUIET))
+        store.record_instance(image("1.2", at=NOW - QUIET, quiet=QUIET))
+        assert store.studies_due(NOW + SECOND, FORCE) == []
 
     def test_two_associations_with_the_same_object_make_one_row(self, store: Store) -> None:
         for number in range(8):
             together = Barrier(4)
 
-            def send(study: str, uid: str = f"1.{number}", together: Barrier = together) -> bool:
+            def send(study: str, uid: str = f"1.{number}", together: Barrier = together) -> Arrival:
                 together.wait()
                 return store.record_instance(image(uid, study))
 
             with ThreadPoolExecutor(4) as pool:
-                added = list(pool.map(send, ["1.2.1", "1.2.1", "1.2.2", "1.2.2"]))
+                added = list(map(bool, pool.map(send, ["1.2.1", "1.2.1", "1.2.2", "1.2.2"])))
             assert sorted(added) == [False, False, False, True]
 
     def test_images_of_one_study_on_many_associations_get_distinct_ordinals(self, store: Store) -> None:
@@ -164,18 +164,18 @@ class TestArrival:
 
 class TestAssembly:
     def test_a_study_is_due_after_its_quiet_period(self, store: Store) -> None:
-        store.record_instance(image("1.1", at=NOW))
-        store.record_instance(image("1.2", at=NOW + 30 * SECOND))
-        assert store.studies_due(NOW + QUIET, QUIET, FORCE) == []
-        [study] = store.studies_due(NOW + 30 * SECOND + QUIET, QUIET, FORCE)
+        store.record_instance(image("1.1", at=NOW, quiet=QUIET))
+        store.record_instance(image("1.2", at=NOW + 30 * SECOND, quiet=QUIET))
+        assert store.studies_due(NOW + QUIET, FORCE) == []
+        [study] = store.studies_due(NOW + 30 * SECOND + QUIET, FORCE)
         assert (study.study_instance_uid, study.open_since) == ("1.2.1", NOW)
         assert study.last_received_at == NOW + 30 * SECOND
 
     def test_a_study_that_never_rests_is_due_after_the_forced_limit(self, store: Store) -> None:
         for second in range(0, 600, 30):
-            assert store.studies_due(NOW + second * SECOND, QUIET, FORCE) == []
-            store.record_instance(image(f"1.{second}", at=NOW + second * SECOND))
-        assert len(store.studies_due(NOW + FORCE, QUIET, FORCE)) == 1
+            assert store.studies_due(NOW + second * SECOND, FORCE) == []
+            store.record_instance(image(f"1.{second}", at=NOW + second * SECOND, quiet=QUIET))
+        assert len(store.studies_due(NOW + FORCE, FORCE)) == 1
 
     def test_the_study_that_is_open_longest_comes_first(self, store: Store) -> None:
         for number in (3, 1, 2):
@@ -426,7 +426,7 @@ class TestDelivery:
         assert store.claim(BOTH, "another", NOW + DAY, LEASE) is None
 
     def test_every_output_is_listed_however_many(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("ocunet_pacs.jobs.sql_ledger._PAGE", 2)
+        monkeypatch.setattr("ocunet_pacs.jobs.sql_results._PAGE", 2)
         queued(store)
         finish(store, claimed(store), outputs=[output(f"2.25.{number}") for number in range(5)])
         assert list(store.output_uids()) == [f"2.25.{number}" for number in range(5)]

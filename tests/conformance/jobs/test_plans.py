@@ -50,7 +50,7 @@ def test_the_reaper_reads_the_running_jobs(sqlite_engine: Engine) -> None:
 
 def test_the_closer_reads_the_open_studies(sqlite_engine: Engine) -> None:
     store = SqlJobs(sqlite_engine)
-    assert "ix_studies_open" in plan(sqlite_engine, lambda: store.studies_due(NOW, QUIET, QUIET))
+    assert "ix_studies_open" in plan(sqlite_engine, lambda: store.studies_due(NOW, QUIET))
 
 
 def test_a_duplicate_is_found_without_reading_the_instances(sqlite_engine: Engine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from ocunet_pacs.domain.job import Done, Job, JobKind, JobState, Later, Never, Retry
 from ocunet_pacs.domain.result import OutputKind
+from ocunet_pacs.domain.upkeep import FileOwner
 from ocunet_pacs.jobs.engine import open_engine
 from ocunet_pacs.jobs.memory import MemoryJobs
 from ocunet_pacs.jobs.sql import SqlJobs
@@ -54,6 +56,7 @@ class SqliteAndMemory(RuleBasedStateMachine):
         self.now: datetime = NOW
         self.seen: list[OpenStudy] = []
         self.claims: list[Job] = []
+        self.sent = 0
 
     def teardown(self) -> None:
         self._engine.dispose()
@@ -68,16 +71,50 @@ class SqliteAndMemory(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
 
-    @rule(uid=st.sampled_from(IMAGES), study=st.sampled_from(STUDIES), opens=st.booleans(), late=st.integers(0, 5))
-    def record(self, uid: str, study: str, opens: bool, late: int) -> None:
-        received = image(uid, study, self.now - timedelta(seconds=late), opens_study=opens)
-        self.both(lambda store: store.record_instance(received))
-
-    @rule(quiet=st.integers(0, 30), force=st.integers(0, 60))
-    def look(self, quiet: int, force: int) -> None:
-        self.seen = self.both(
-            lambda store: store.studies_due(self.now, timedelta(seconds=quiet), timedelta(seconds=force))
+    @rule(
+        uid=st.sampled_from(IMAGES),
+        study=st.sampled_from(STUDIES),
+        opens=st.booleans(),
+        late=st.integers(0, 5),
+        quiet=st.integers(0, 30),
+        patient=st.sampled_from(["", "roe", "doe"]),
+        there=st.booleans(),
+    )
+    def record(self, uid: str, study: str, opens: bool, late: int, quiet: int, patient: str, there: bool) -> None:
+        arrived = self.now - timedelta(seconds=late)
+        self.sent += 1
+        received = replace(
+            image(uid, study, arrived, opens_study=opens, quiet=timedelta(seconds=quiet), patient=patient),
+            file_key=f"{uid} sent {self.sent}",
         )
+        self.both(lambda store: store.record_instance(received, lambda key: there))
+
+    @rule(old=st.integers(0, 60))
+    def remove_files(self, old: int) -> None:
+        before = self.now - timedelta(seconds=old)
+        for study in self.both(lambda store: store.removable_studies(before, None, 10)):
+            self.both(lambda store, study=study: sorted(store.mark_removed(study.id, self.now)))
+
+    @rule(number=any_claim, owner=st.sampled_from(FileOwner), found=st.booleans())
+    def lose_a_file(self, number: int, owner: FileOwner, found: bool) -> None:
+        rows = self.both(lambda store: store.kept_files(owner, 0, 100))[number % 3 : number % 3 + 2]
+        if found:
+            self.both(lambda store: store.mark_found(owner, rows))
+        else:
+            self.both(lambda store: store.mark_missing(owner, rows, self.now))
+
+    @rule(task=st.sampled_from("ab"), succeeded=st.booleans(), late=st.integers(0, 50))
+    def housekeeping(self, task: str, succeeded: bool, late: int) -> None:
+        started = self.now - timedelta(seconds=late)
+        self.both(lambda store: store.record_run(task, started, 0.5, succeeded=succeeded, note="a \0 note"))
+
+    @rule(force=st.integers(0, 60))
+    def look(self, force: int) -> None:
+        self.seen = self.both(lambda store: store.studies_due(self.now, timedelta(seconds=force)))
+
+    @rule(studies=st.sets(st.sampled_from(STUDIES)))
+    def hasten(self, studies: set[str]) -> None:
+        self.both(lambda store: store.hasten_studies(studies))
 
     @precondition(lambda self: self.seen)
     @rule(number=any_claim, attempts=st.integers(1, 3))
@@ -147,7 +184,14 @@ class SqliteAndMemory(RuleBasedStateMachine):
         self.both(lambda store: store.counts())
         self.both(lambda store: list(store.output_uids()))
         self.both(lambda store: [store.newest_revision(study) for study in STUDIES])
-        self.both(lambda store: store.studies_due(self.now, timedelta(0), timedelta(0)))
+        self.both(lambda store: store.studies_due(self.now, timedelta(0)))
+        self.both(lambda store: store.upkeep_counts())
+        self.both(lambda store: store.task_runs())
+        self.both(lambda store: store.removable_studies(self.now, None, 100))
+        for owner in FileOwner:
+            kept = self.both(lambda store, owner=owner: store.kept_files(owner, 0, 100))
+            keys = [row.file_key for row in kept]
+            self.both(lambda store, owner=owner, keys=keys: store.file_states(owner, [*keys, "a stranger"]))
         self.both(lambda store: [store.find_instance(uid) for uid in IMAGES])
         for job in jobs:
             if job.kind is JobKind.ANALYSE:

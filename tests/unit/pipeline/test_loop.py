@@ -27,7 +27,7 @@ def jobs(clock: Clock) -> MemoryJobs:
     jobs = MemoryJobs()
     jobs.record_instance(received(1, clock))
     clock.forward(60)
-    (study,) = jobs.studies_due(clock(), timedelta(seconds=1), timedelta(hours=1))
+    (study,) = jobs.studies_due(clock(), timedelta(hours=1))
     jobs.close_study(study, clock(), 3)
     return jobs
 

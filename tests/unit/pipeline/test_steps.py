@@ -15,7 +15,7 @@ from ocunet_pacs.jobs.memory import MemoryJobs
 from ocunet_pacs.pipeline.steps import AnalysisTools, AssemblyRule, DeliveryTools, analyse, assemble, deliver
 from tests.unit.pipeline.fakes import Classifier, Clock, Files, Reader, Reporter, received
 
-RULE = AssemblyRule(timedelta(seconds=10), timedelta(minutes=10), attempts=3)
+RULE = AssemblyRule(timedelta(minutes=10), attempts=3)
 LEASE = timedelta(minutes=5)
 
 

@@ -1,0 +1,240 @@
+"""What was made of a study, on SQLite and PostgreSQL: analyses, outputs, deliveries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, func, or_, select, update
+
+from ocunet_pacs.domain.job import Done, JobKind
+from ocunet_pacs.domain.ledger import AnalysisRow, DeliveryRow, Finish
+from ocunet_pacs.domain.result import Output, OutputKind
+from ocunet_pacs.jobs.engine import for_reading, transaction
+from ocunet_pacs.jobs.schema import analyses, deliveries, instances, jobs, outputs, studies
+from ocunet_pacs.jobs.sql_insert import insert_into
+from ocunet_pacs.jobs.sql_intake import add_job, as_stored, stored_instances
+from ocunet_pacs.jobs.sql_queue import move, still_ours
+from ocunet_pacs.jobs.transitions import after
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Engine
+
+    from ocunet_pacs.domain.job import Job
+    from ocunet_pacs.domain.study import StoredInstance
+
+_PAGE = 1000
+
+_OUTPUT = (
+    outputs.c.kind,
+    outputs.c.sop_class_uid,
+    outputs.c.sop_instance_uid,
+    outputs.c.series_instance_uid,
+    outputs.c.file_key,
+)
+
+
+class SqlResults:
+    """The part of `Ledger` that analysing and delivering use."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._writing = engine
+        self._reading = for_reading(engine)
+
+    def analysis(self, analysis_id: int) -> AnalysisRow:
+        """See `Ledger.analysis`."""
+        query = (
+            select(
+                analyses.c.id,
+                analyses.c.study_id,
+                studies.c.study_instance_uid,
+                analyses.c.revision,
+                analyses.c.key,
+                analyses.c.finished_at,
+                analyses.c.result,
+                studies.c.revision.label("newest_revision"),
+                studies.c.conflict_at.is_not(None).label("patient_conflict"),
+            )
+            .join_from(analyses, studies)
+            .where(analyses.c.id == analysis_id)
+        )
+        with transaction(self._reading) as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise KeyError(analysis_id)
+        return AnalysisRow(**row._asdict())
+
+    def analysis_instances(self, analysis_id: int) -> list[StoredInstance]:
+        """See `Ledger.analysis_instances`."""
+        query = (
+            stored_instances()
+            .join(analyses, analyses.c.study_id == studies.c.id)
+            .where(
+                analyses.c.id == analysis_id,
+                instances.c.opens_study.is_(True),
+                instances.c.revision <= analyses.c.revision,
+            )
+            .order_by(instances.c.ordinal)
+        )
+        with transaction(self._reading) as connection:
+            return [as_stored(row) for row in connection.execute(query)]
+
+    def newest_revision(self, study_instance_uid: str) -> int:
+        """See `Ledger.newest_revision`."""
+        query = select(func.max(studies.c.revision)).where(studies.c.study_instance_uid == study_instance_uid)
+        with transaction(self._reading) as connection:
+            return connection.execute(query).scalar_one_or_none() or 0
+
+    def predecessor(self, analysis_id: int) -> tuple[int, Output] | None:
+        """See `Ledger.predecessor`."""
+        with transaction(self._reading) as connection:
+            return _predecessor(connection, analysis_id)
+
+    def finish_analysis(
+        self,
+        job: Job,
+        *,
+        key: str,
+        result: str,
+        outputs: Sequence[Output],
+        destinations: Sequence[str],
+        expected_predecessor: int | None,
+        delivery_attempts: int,
+        now: datetime,
+        note: str | None = None,
+    ) -> Finish:
+        """See `Ledger.finish_analysis`. When another analysis holds `key` already, nothing is added: APPLIED."""
+        with transaction(self._writing) as connection:
+            if not _lock_for_finish(connection, job):
+                return Finish.LOST
+            this = analyses.c.id == job.subject_id
+            if _superseded(connection, job.subject_id):
+                connection.execute(update(analyses).where(this).values(superseded=True))
+                move(connection, job, after(job, Done("a later revision is finished already"), now, jitter=0.0))
+                return Finish.SUPERSEDED
+            predecessor = _predecessor(connection, job.subject_id)
+            if (None if predecessor is None else predecessor[0]) != expected_predecessor:
+                return Finish.PREDECESSOR_CHANGED
+            twin = connection.execute(select(analyses.c.id).where(analyses.c.key == key)).scalar_one_or_none()
+            if twin is not None:
+                connection.execute(update(analyses).where(this).values(finished_at=now))
+                move(connection, job, after(job, Done(f"analysis {twin} is the same work"), now, jitter=0.0))
+                return Finish.APPLIED
+            connection.execute(update(analyses).where(this).values(key=key, result=result, finished_at=now))
+            for output in outputs:
+                output_id = _add_output(connection, job.subject_id, output, now)
+                if output_id is not None:
+                    _add_deliveries(connection, output_id, destinations, delivery_attempts, now)
+            move(connection, job, after(job, Done(note), now, jitter=0.0))
+            return Finish.APPLIED
+
+    def delivery(self, delivery_id: int) -> DeliveryRow:
+        """See `Ledger.delivery`."""
+        query = (
+            select(*_OUTPUT, deliveries.c.destination, deliveries.c.status, deliveries.c.comment)
+            .join_from(deliveries, outputs)
+            .where(deliveries.c.id == delivery_id)
+        )
+        with transaction(self._reading) as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise KeyError(delivery_id)
+        *output, destination, status, comment = row
+        return DeliveryRow(delivery_id, Output(*output), destination, status, comment)
+
+    def record_delivery(self, delivery_id: int, status: int | None, comment: str, now: datetime) -> None:
+        """See `Ledger.record_delivery`. KeyError when there is no such delivery."""
+        answer = (
+            update(deliveries)
+            .where(deliveries.c.id == delivery_id)
+            .values(status=status, comment=comment, answered_at=now)
+        )
+        with transaction(self._writing) as connection:
+            if connection.execute(answer).rowcount == 0:
+                raise KeyError(delivery_id)
+
+    def output_uids(self) -> Iterator[str]:
+        """See `Ledger.output_uids`. In pages, so that no transaction stays open while the caller works."""
+        last = 0
+        while True:
+            query = select(outputs.c.id, outputs.c.sop_instance_uid).where(outputs.c.id > last)
+            with transaction(self._reading) as connection:
+                page = connection.execute(query.order_by(outputs.c.id).limit(_PAGE)).all()
+            if not page:
+                return
+            last = page[-1].id
+            yield from (row.sop_instance_uid for row in page)
+
+    def is_output(self, sop_instance_uid: str) -> bool:
+        """See `Ledger.is_output`."""
+        query = select(outputs.c.id).where(outputs.c.sop_instance_uid == sop_instance_uid)
+        with transaction(self._reading) as connection:
+            return connection.execute(query).first() is not None
+
+
+def _add_output(connection: Connection, analysis_id: int, output: Output, now: datetime) -> int | None:
+    """Add the row; None when its SOP Instance UID is there already (an image's heatmap outlives a revision).
+
+    Its file was just written, whatever became of an earlier one.
+    """
+    insert = insert_into(connection, outputs).values(
+        analysis_id=analysis_id,
+        kind=output.kind,
+        sop_class_uid=output.sop_class_uid,
+        sop_instance_uid=output.sop_instance_uid,
+        series_instance_uid=output.series_instance_uid,
+        file_key=output.file_key,
+        created_at=now,
+    )
+    insert_once = insert.on_conflict_do_nothing(index_elements=[outputs.c.sop_instance_uid])
+    output_id: int | None = connection.execute(insert_once.returning(outputs.c.id)).scalar_one_or_none()
+    if output_id is None:
+        lost = or_(outputs.c.removed_at.is_not(None), outputs.c.missing_at.is_not(None))
+        again = update(outputs).where(outputs.c.sop_instance_uid == output.sop_instance_uid, lost)
+        connection.execute(again.values(removed_at=None, missing_at=None))
+    return output_id
+
+
+def _add_deliveries(
+    connection: Connection, output_id: int, destinations: Sequence[str], max_attempts: int, now: datetime
+) -> None:
+    for destination in dict.fromkeys(destinations):
+        insert = deliveries.insert().values(output_id=output_id, destination=destination).returning(deliveries.c.id)
+        add_job(connection, JobKind.DELIVER, connection.execute(insert).scalar_one(), max_attempts, now)
+
+
+def _lock_for_finish(connection: Connection, job: Job) -> bool:
+    """Lock the study's row, then the job's; whether the job is still ours."""
+    if job.kind is not JobKind.ANALYSE:
+        msg = f"job {job.id} is no analysis but {job.kind}"
+        raise ValueError(msg)
+    study_of = select(analyses.c.study_id).where(analyses.c.id == job.subject_id).scalar_subquery()
+    connection.execute(select(studies.c.id).where(studies.c.id == study_of).with_for_update())
+    mine = connection.execute(select(jobs.c.id).where(still_ours(job)).with_for_update())
+    return mine.first() is not None
+
+
+def _superseded(connection: Connection, analysis_id: int) -> bool:
+    this = analyses.alias()
+    query = (
+        select(analyses.c.id)
+        .join(this, and_(analyses.c.study_id == this.c.study_id, analyses.c.revision > this.c.revision))
+        .where(this.c.id == analysis_id, analyses.c.finished_at.is_not(None))
+    )
+    return connection.execute(query).first() is not None
+
+
+def _predecessor(connection: Connection, analysis_id: int) -> tuple[int, Output] | None:
+    this = analyses.alias()
+    query = (
+        select(analyses.c.id, *_OUTPUT)
+        .join(this, and_(analyses.c.study_id == this.c.study_id, analyses.c.revision < this.c.revision))
+        .join(outputs, outputs.c.analysis_id == analyses.c.id)
+        .where(this.c.id == analysis_id, analyses.c.finished_at.is_not(None), outputs.c.kind == OutputKind.REPORT)
+        .order_by(analyses.c.revision.desc(), outputs.c.id)
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else (row[0], Output(*row[1:]))
