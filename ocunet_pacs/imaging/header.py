@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 
 from ocunet_pacs.domain.study import ImageHeader, Laterality
 from ocunet_pacs.imaging.elements import codes, count, items, number, strings, text
+from ocunet_pacs.imaging.identity import IDENTIFYING, identity_of
 from ocunet_pacs.imaging.part10 import opened, quiet
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _DECIDING = (
     "Manufacturer",
     "ManufacturerModelName",
     "AnatomicRegionSequence",
-    "PatientBirthDate",
+    *IDENTIFYING,
     "PatientAge",
     "ContrastBolusAgent",
     "ContrastBolusAgentSequence",
@@ -130,6 +131,7 @@ def header_of(ds: Dataset, *, has_pixel_data: bool, transfer_syntax_uid: str = "
             field_of_view_degrees=number(ds, "HorizontalFieldOfView"),
             age_years=_age(ds),
             stereo_pairs=tuple(_stereo_pairs(ds)),
+            patient_identity=identity_of(ds),
         )
 
 

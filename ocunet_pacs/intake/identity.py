@@ -1,4 +1,4 @@
-"""What the listener must know of an object to answer for it: which one it is, and whether we made it ourselves.
+"""What the listener must know of an object to answer for it: which one it is, whose, and whether we made it ourselves.
 
 Everything else in the header is read by workers, in processes that may fail (`imaging.header`).
 """
@@ -15,6 +15,7 @@ from ocunet_pacs.domain.errors import BadInput
 from ocunet_pacs.domain.study import ImageHeader, Reason, ReasonCode
 from ocunet_pacs.imaging.elements import text
 from ocunet_pacs.imaging.header import MANUFACTURER, MODEL_NAME
+from ocunet_pacs.imaging.identity import BIRTH_DATE, CHARACTER_SET, ID, ISSUER, NAME, identity_from
 from ocunet_pacs.imaging.part10 import quiet
 from ocunet_pacs.intake.walk import Incomplete, text_of, walking
 
@@ -30,14 +31,15 @@ _NOTHING_OF_IT_BEHIND = 0x00200010
 _KEEP = MappingProxyType(
     {
         **dict.fromkeys((_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES), 1024),
-        **dict.fromkeys((_MANUFACTURER, _MODEL_NAME), 256),
+        **dict.fromkeys((_MANUFACTURER, _MODEL_NAME, CHARACTER_SET, BIRTH_DATE), 256),
+        **dict.fromkeys((NAME, ID, ISSUER), 1024),
         _CONTRIBUTING_EQUIPMENT: 1 << 14,
     }
 )
 
 
 def read_identity(path: Path) -> ImageHeader:
-    """The header's UIDs and `made_by_us`; every other field is as if it were absent.
+    """The header's UIDs, `made_by_us` and `patient_identity`; every other field is as if it were absent.
 
     BadInput: NOT_DICOM, UNREADABLE_DATASET, or TOO_LARGE past the limits of the walk. `path` is a file of ours.
     """
@@ -57,6 +59,7 @@ def read_identity(path: Path) -> ImageHeader:
             made_by_us=(text_of(found.get(_MANUFACTURER)), text_of(found.get(_MODEL_NAME)))
             == (MANUFACTURER, MODEL_NAME)
             or (equipment is not None and _names_us(equipment, walk)),
+            patient_identity=identity_from(found),
         )
 
 

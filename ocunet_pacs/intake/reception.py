@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
     from ocunet_pacs.domain.ports import Count, Ledger
-    from ocunet_pacs.domain.study import ImageHeader
+    from ocunet_pacs.domain.study import Arrival, ImageHeader
     from ocunet_pacs.intake.access import Pace
 
 
@@ -69,8 +69,14 @@ class IncomingStore(Protocol):
     def free_bytes(self) -> int:
         """Room left. StoreError."""
 
+    def has(self, key: str) -> bool:
+        """Whether there is a file of that name. StoreError."""
+
     def new_instance_key(self, token: str) -> str:
         """A key that says nothing about the object."""
+
+    def pseudonym(self, identity: str) -> str:
+        """What stands in the ledger for a patient. StoreError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,18 +197,23 @@ class Reception:
             return refusal
         if not complete:
             return admission.TRUNCATED
-        added, ours = self._record(request, file, header)
+        arrival, ours = self._record(request, file, header)
         log.info(
-            "instance_stored" if added else "instance_repeated",
+            "instance_stored" if arrival.added else "instance_restored" if arrival.healed else "instance_repeated",
             status="0x0000",
             study=study_digest(header.study_instance_uid),
             size_bytes=file.size,
             own_output=ours,
         )
-        return Receipt(header.study_instance_uid, is_new=added, opens_study=not ours)
+        if arrival.conflict:
+            self._count("patient_conflicts")
+            log.warning("patient_conflict", study=study_digest(header.study_instance_uid), stored=bool(arrival))
+        return Receipt(header.study_instance_uid, is_new=arrival.added, opens_study=not ours)
 
-    def _record(self, request: StoreRequest, file: IncomingFile, header: ImageHeader) -> tuple[bool, bool]:
-        """File first, row second: (whether the row is new, whether we made the object)."""
+    def _record(self, request: StoreRequest, file: IncomingFile, header: ImageHeader) -> tuple[Arrival, bool]:
+        """File first, row second: (what became of it, whether we made the object)."""
+        if not header.patient_identity:
+            raise ValueError("the reader of headers does not say whom they name: patients could not be kept apart")
         ours = header.made_by_us or self._ledger.is_output(header.sop_instance_uid)
         key = self._files.new_instance_key(self._new_token())
         instance = ReceivedInstance(
@@ -219,24 +230,26 @@ class Reception:
             opens_study=not ours,
             source=request.source.name,
             quiet_period=request.source.quiet_period,
+            patient_digest=self._files.pseudonym(header.patient_identity),
         )
         self._files.adopt(file.path, key)
         try:
-            added = self._ledger.record_instance(instance)
+            arrival = self._ledger.record_instance(instance, self._files.has)
         except Exception:
             self._forget(key, header.sop_instance_uid)
             raise
-        if not added:
+        if not arrival:
             self._files.remove(key)
-        return added, ours
+        return arrival, ours
 
     def _forget(self, key: str, sop_instance_uid: str) -> None:
-        """Remove the file of a row that could not be written, but only when it is certain that the row is not there.
+        """Remove the file of a row that could not be written, but only when it is certain that no row names it.
 
-        A commit whose answer got lost may have happened: a row without a file would be a lost image that every later
-        resend finds "there already", whereas a file without a row is only litter.
+        A commit whose answer got lost may have happened: a row without a file would be a lost image, whereas a file
+        without a row is only litter.
         """
-        if self._ledger.find_instance(sop_instance_uid) is None:
+        row = self._ledger.find_instance(sop_instance_uid)
+        if row is None or row.file_key != key:
             self._files.remove(key)
 
 

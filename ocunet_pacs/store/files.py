@@ -3,6 +3,8 @@
     root/incoming/               files being written; nothing here was promised to anybody
     root/instances/ab/cd/<hex>.dcm   what was received, under a name that says nothing
     root/results/ab/<sha256>.dcm     what we made, under a name that its UID determines, so that a re-run overwrites
+    root/quarantine/<hex>.dcm    what lay in `instances` and could not be read; a person looks
+    root/patient.key             see pseudonyms.py; back it up with the rest
 
 `incoming` lies on the same file system as the rest, so a finished file moves into place by a rename.
 """
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from ocunet_pacs.domain.errors import StoreError
 from ocunet_pacs.store.incoming import Incoming, as_store_error, write_all
+from ocunet_pacs.store.pseudonyms import pseudonym, shared_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +40,7 @@ class Files:
         self.root = root
         self.incoming = root / "incoming"
         self._durable: set[str] = set()
+        self._key: bytes | None = None
         with as_store_error("make the store's folders"):
             _make_folder(root)
             self._ensure(self.incoming)
@@ -111,6 +115,31 @@ class Files:
         with as_store_error("remove a file"):
             self.path(key).unlink(missing_ok=True)
 
+    def has(self, key: str) -> bool:
+        """Whether there is a file of that name."""
+        with as_store_error("look for a file"):
+            return self.path(key).is_file()
+
+    def put_aside(self, key: str) -> None:
+        """Move a file to `quarantine`, where nothing but a person looks for it."""
+        quarantine = self.root / "quarantine"
+        with as_store_error("put a file aside"):
+            self._ensure(quarantine)
+            self.path(key).rename(quarantine / Path(key).name)
+            _sync_folder(quarantine)
+
+    def put_aside_count(self) -> int:
+        """How many files lie in `quarantine`."""
+        with as_store_error("read the quarantine folder"):
+            quarantine = self.root / "quarantine"
+            return sum(1 for _ in os.scandir(quarantine)) if quarantine.is_dir() else 0
+
+    def pseudonym(self, identity: str) -> str:
+        """What stands in the database for a patient; the same in every process that shares this store."""
+        if self._key is None:
+            self._key = shared_key(self.root / "patient.key")
+        return pseudonym(self._key, identity)
+
     def free_bytes(self) -> int:
         """Room that this process may use on the store's file system."""
         with as_store_error("read the free space"):
@@ -119,17 +148,17 @@ class Files:
 
     def used_bytes(self) -> int:
         """Sum of the sizes of all files that have a name. Walks the whole store: for housekeeping, not per file."""
-        return sum(size for _, size in self._named())
+        return sum(status.st_size for part in ("instances", "results") for _, status in self.named(part))
 
-    def _named(self) -> Iterator[tuple[Path, int]]:
-        for part in ("instances", "results"):
-            for folder, _, names in os.walk(self.root / part):
-                for name in names:
-                    path = Path(folder, name)
-                    try:
-                        yield path, path.stat().st_size
-                    except FileNotFoundError:
-                        continue
+    def named(self, part: str) -> Iterator[tuple[str, os.stat_result]]:
+        """Key and status of every file in `instances` or `results`, folder by folder: a million need no memory."""
+        for folder, _, names in os.walk(self.root / part):
+            place = Path(folder).relative_to(self.root).as_posix()
+            for name in names:
+                try:
+                    yield f"{place}/{name}", Path(folder, name).stat()
+                except FileNotFoundError:
+                    continue
 
     def clean_incoming(self, before: datetime) -> int:
         """Remove what lies in `incoming` and was last written before `before`; how many files that were.

@@ -1,0 +1,65 @@
+"""Whom an object names: a digest that is equal for equal patients, from a data set or from its encoded values.
+
+What DICOM does not count as a difference does not count here: case, padding, empty components at the end of a name, its
+ideographic and phonetic groups, the character set that it came in. Everything else does, an absent value included: an
+object without Patient ID is not taken for that of a patient who has one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from typing import TYPE_CHECKING
+
+from pydicom.charset import convert_encodings, decode_bytes
+
+from ocunet_pacs.imaging.elements import text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydicom.dataset import Dataset
+
+IDENTIFYING = ("SpecificCharacterSet", "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate")
+"""What has to be read for it: (0008,0005), (0010,0010), (0010,0020), (0010,0021), (0010,0030)."""
+CHARACTER_SET, NAME, ID, ISSUER, BIRTH_DATE = 0x00080005, 0x00100010, 0x00100020, 0x00100021, 0x00100030
+"""The same as tags."""
+
+
+def identity_of(ds: Dataset) -> str:
+    """sha256 (hex) over the patient whom the data set names; a value that cannot be read counts as absent."""
+    return _digest([text(ds, keyword) for keyword in IDENTIFYING[1:]])
+
+
+def identity_from(encoded: Mapping[int, bytes | None]) -> str:
+    """The same from the values as they are encoded, by tag, for a reader that makes no data set."""
+    declared = (encoded.get(CHARACTER_SET) or b"").decode("ascii", "replace").strip(" \0")
+    try:
+        encodings = convert_encodings(declared.split("\\") if declared else "ISO_IR 6")
+    except Exception:  # noqa: BLE001 -- pydicom raises several kinds on names that no standard has
+        encodings = ["iso8859"]
+    values = [_decoded(encoded.get(tag) or b"", encodings) for tag in (NAME, ID, ISSUER)]
+    return _digest([*values, (encoded.get(BIRTH_DATE) or b"").decode("ascii", "replace").partition("\\")[0].strip(" \0")])
+
+
+def _decoded(value: bytes, encodings: list[str]) -> str:
+    try:
+        words = decode_bytes(value, encodings, {0x5C, 0x5E, 0x3D, 0x0A, 0x0C, 0x0D, 0x09})
+    except Exception:  # noqa: BLE001 -- as above: what cannot be decoded names nobody
+        return ""
+    return words.partition("\\")[0].strip(" \0")
+
+
+def _digest(values: Sequence[str]) -> str:
+    name, patient_id, issuer, born = values
+    alphabetic = name.partition("=")[0]
+    parts = [
+        patient_id,
+        issuer,
+        born.replace(".", ""),
+        "^".join(" ".join(part.split()) for part in alphabetic.split("^")).rstrip("^"),
+    ]
+    # ISO 10646 has more than one way to write an accent, and fonts have their own.
+    even = json.dumps([unicodedata.normalize("NFKC", part).casefold() for part in parts])
+    return hashlib.sha256(even.encode()).hexdigest()
