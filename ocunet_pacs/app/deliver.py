@@ -43,8 +43,9 @@ def deliver(settings: Settings) -> int:
         unavailable_delay=settings.jobs.unavailable_delay,
         clock=utc_now,
     )
-    stop_metrics = Metrics().serve(settings.metrics.host, settings.metrics.port)
-    housekeeping = Housekeeping()
+    metrics = Metrics()
+    stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
+    housekeeping = Housekeeping(jobs, metrics)
     housekeeping.reap(jobs)
     housekeeping.start()
     threads = start_loops(

@@ -1,10 +1,13 @@
-"""Clock-driven work (APScheduler): closing studies that are complete, taking jobs back from workers that are gone.
+"""Clock-driven work (APScheduler): closing studies, taking jobs back from workers that are gone, keeping the store.
 
-Every role may run it, on any number of hosts: each task is one guarded statement a row, so two at once do no harm.
+Every role may run it, on any number of hosts: each task is one guarded statement a row, so two at once do no harm. How
+each task last went is on record in the database, for `status`; one that had nothing to do writes there once a minute.
 """
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,54 +15,141 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from ocunet_pacs.app.process import utc_now
+from ocunet_pacs.domain.errors import OcunetError
+from ocunet_pacs.domain.ports import count_nothing
 from ocunet_pacs.jobs.reaper import is_gone
 from ocunet_pacs.pipeline.steps import AssemblyRule, assemble
+from ocunet_pacs.store.consistency import Consistency
+from ocunet_pacs.store.retention import RetentionRule, remove_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
 
     from ocunet_pacs.domain.ports import JobQueue, Ledger
+    from ocunet_pacs.domain.study import ImageHeader
+    from ocunet_pacs.domain.upkeep import Upkeep
+    from ocunet_pacs.jobs.sql import SqlJobs
+    from ocunet_pacs.metrics import Metrics
     from ocunet_pacs.settings import Settings
+    from ocunet_pacs.store.files import Files
 
 REAP_EVERY = timedelta(seconds=5)
+RETENTION_EVERY = timedelta(minutes=1)
+CLEAN_EVERY = timedelta(hours=1)
+CHECK_EVERY = timedelta(days=1)
+CHECKED_LATELY = timedelta(minutes=10)
+"""A check that another process began since then is not done again: listeners start together."""
+ABANDONED_AFTER = timedelta(hours=1)
+"""What was last written to longer ago lies in `incoming` because its process is gone: others may be receiving there."""
+_WRITE_IDLE_EVERY = 60.0
+_WRITE_BUSY_EVERY = 5.0
 
 
 class Housekeeping:
-    """Runs its tasks on threads of its own between `start` and `stop`."""
+    """Runs its tasks on threads of its own between `start` and `stop`. Without `upkeep` nothing is put on record."""
 
-    def __init__(self) -> None:
+    def __init__(self, upkeep: Upkeep | None = None, metrics: Metrics | None = None) -> None:
+        self._upkeep = upkeep
+        self._metrics = metrics
+        self._count = count_nothing if metrics is None else metrics.count
         self._scheduler = BackgroundScheduler(timezone=UTC)
+        self._stopping = threading.Event()
         self._failing: set[str] = set()
+        self._written: dict[str, tuple[float, bool]] = {}
 
     def reap(self, queue: JobQueue) -> None:
         """Take jobs back from owners that are gone: now (a process of ours may just have been killed) and regularly."""
 
-        def task() -> None:
+        def task() -> str:
             taken = queue.reap(utc_now(), is_gone)
             if taken:
                 structlog.get_logger().warning("jobs_taken_back", jobs=taken)
+            return f"{taken} jobs taken back" if taken else ""
 
         self._guarded("reap", task)()
         self._every(REAP_EVERY, "reap", task)
 
     def close_studies(self, ledger: Ledger, settings: Settings) -> None:
         """Turn complete studies into analysis jobs."""
-        rule = AssemblyRule(
-            settings.assembly.quiet_period, settings.assembly.force_after, settings.jobs.analysis_attempts
-        )
+        rule = AssemblyRule(settings.assembly.force_after, settings.jobs.analysis_attempts)
+        quiet_periods = (source.quiet_period for source in settings.sources if source.quiet_period is not None)
+        shortest = min([settings.assembly.quiet_period, *quiet_periods])
         # Often enough that the look adds little to the quiet period, and never busier than ten times a second.
-        interval = min(max(rule.quiet_period / 10, timedelta(seconds=0.1)), timedelta(seconds=1))
-        self._every(interval, "close_studies", lambda: assemble(ledger, rule, utc_now()))
+        interval = min(max(shortest / 10, timedelta(seconds=0.1)), timedelta(seconds=1))
+
+        def task() -> str:
+            closed = assemble(ledger, rule, utc_now(), self._count)
+            return f"{closed} studies closed" if closed else ""
+
+        self._every(interval, "close_studies", task)
+
+    def remove_files(self, files: Files, upkeep: Upkeep, settings: Settings) -> None:
+        """Remove files that are old, or that are in the way, and that nobody needs.
+
+        Without a destination nothing: the store then holds the only copy of the results.
+        """
+        if not settings.destinations:
+            return
+        rule = RetentionRule(settings.retention.keep, settings.retention.keep_free)
+
+        def task() -> str:
+            if self._metrics is not None:
+                self._metrics.set("store_free_bytes", files.free_bytes())
+            removed = remove_files(
+                files, upkeep, rule, now=utc_now(), count=self._count, stopping=self._stopping.is_set
+            )
+            return f"{removed} files removed" if removed else ""
+
+        self._every(RETENTION_EVERY, "retention", task)
+
+    def check_store(self, files: Files, jobs: SqlJobs, read_header: Callable[[Path], ImageHeader]) -> None:
+        """Compare the store with the database, at start and daily."""
+
+        def task() -> str | None:
+            since = utc_now() - CHECKED_LATELY
+            if any(run.task == "consistency" and run.started_at > since for run in jobs.task_runs()):
+                return None
+            check = Consistency(
+                files,
+                jobs,
+                jobs,
+                read_header=read_header,
+                now=utc_now,
+                count=self._count,
+                stopping=self._stopping.is_set,
+            )
+            found = check.check()
+            return (
+                ", ".join(f"{number} {kind.replace('_', ' ')}" for kind, number in sorted(found.items()))
+                or "as it should be"
+            )
+
+        self._every(CHECK_EVERY, "consistency", task, first=utc_now())
+
+    def clean_incoming(self, files: Files) -> None:
+        """Remove what processes that are gone had begun to receive: now and regularly."""
+
+        def task() -> str:
+            removed = files.clean_incoming(utc_now() - ABANDONED_AFTER)
+            return f"{removed} files removed" if removed else ""
+
+        self._guarded("clean_incoming", task)()
+        self._every(CLEAN_EVERY, "clean_incoming", task)
 
     def start(self) -> None:
         """Begin."""
         self._scheduler.start()
 
     def stop(self) -> None:
-        """End, after the task that is running."""
+        """End, after the task that is running; the long ones stop where they are."""
+        self._stopping.set()
         self._scheduler.shutdown(wait=True)
 
-    def _every(self, interval: timedelta, name: str, task: Callable[[], object]) -> None:
+    def _every(
+        self, interval: timedelta, name: str, task: Callable[[], str | None], first: datetime | None = None
+    ) -> None:
         self._scheduler.add_job(
             self._guarded(name, task),
             "interval",
@@ -68,21 +158,48 @@ class Housekeeping:
             max_instances=1,
             coalesce=True,
             misfire_grace_time=None,
+            **({} if first is None else {"next_run_time": first}),
         )
 
-    def _guarded(self, name: str, task: Callable[[], object]) -> Callable[[], None]:
-        """The task, outliving whatever it throws (a database that is away): said once, and once when it is over."""
+    def _guarded(self, name: str, task: Callable[[], str | None]) -> Callable[[], None]:
+        """The task, outliving whatever it throws (a database that is away): said once, and once when it is over.
+
+        It returns what it did, "" for nothing worth a word, None when it found that it was not its turn.
+        """
 
         def run() -> None:
+            started_at, began = utc_now(), time.monotonic()
             try:
-                task()
+                note = task()
             except Exception as error:  # noqa: BLE001 - the schedule must survive a database that goes away
+                # A foreign exception's text may quote a value.
+                note = str(error) if isinstance(error, OcunetError) else type(error).__name__
+                self._record(name, started_at, time.monotonic() - began, succeeded=False, note=note)
                 if name not in self._failing:
                     self._failing.add(name)
                     structlog.get_logger().error("housekeeping_failed", task=name, exc_info=error)
             else:
+                if note is not None:
+                    self._record(name, started_at, time.monotonic() - began, succeeded=True, note=note)
                 if name in self._failing:
                     self._failing.discard(name)
                     structlog.get_logger().info("housekeeping_works_again", task=name)
 
         return run
+
+    def _record(self, name: str, started_at: datetime, seconds: float, *, succeeded: bool, note: str) -> None:
+        self._count("housekeeping_runs", task=name, outcome="success" if succeeded else "failure")
+        if succeeded and self._metrics is not None:
+            self._metrics.set(
+                "housekeeping_last_success_timestamp_seconds", started_at.timestamp() + seconds, task=name
+            )
+        moment, before = self._written.get(name, (float("-inf"), not succeeded))
+        pause = _WRITE_BUSY_EVERY if note and succeeded else _WRITE_IDLE_EVERY
+        if self._upkeep is None or (succeeded == before and time.monotonic() - moment < pause):
+            return
+        try:
+            self._upkeep.record_run(name, started_at, seconds, succeeded=succeeded, note=note)
+        except OcunetError:
+            # The database is away: the task itself says so, where it needs it.
+            return
+        self._written[name] = (time.monotonic(), succeeded)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -40,8 +39,6 @@ def listen(settings: Settings) -> int:
     stop = stop_on_signals()
     engine = open_database(settings)
     jobs, files = SqlJobs(engine), Files(settings.store.path)
-    # Other processes write there too: what is an hour old was begun by one that is gone.
-    files.clean_incoming(utc_now() - timedelta(hours=1))
     metrics = Metrics()
     listener = Listener(
         listener_config(settings),
@@ -51,14 +48,18 @@ def listen(settings: Settings) -> int:
         now=utc_now,
         new_token=lambda: uuid.uuid4().hex,
         count=metrics.count,
+        released=jobs.hasten_studies,
     )
     if not _start(listener, stop):
         return 0
     stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
-    housekeeping = Housekeeping()
+    housekeeping = Housekeeping(jobs, metrics)
     if role_name("listen") in {"listen", FIRST_LISTENER}:
         housekeeping.reap(jobs)
         housekeeping.close_studies(jobs, settings)
+        housekeeping.clean_incoming(files)
+        housekeeping.remove_files(files, jobs, settings)
+        housekeeping.check_store(files, jobs, read_identity)
     housekeeping.start()
     announce_ready("listen")
     watchdog = Watchdog()

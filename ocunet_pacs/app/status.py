@@ -17,6 +17,7 @@ from ocunet_pacs.store.files import Files
 
 if TYPE_CHECKING:
     from ocunet_pacs.domain.job import Job
+    from ocunet_pacs.domain.upkeep import TaskRun
     from ocunet_pacs.settings import Settings
 
 _ECHO_TIMEOUT = timedelta(seconds=5)
@@ -27,7 +28,9 @@ def status(settings: Settings) -> dict[str, Any]:
 
     `ready`: our AE answers C-ECHO, the database has this release's schema, there is room in the store, and the bundle
     may be used. `jobs` counts analyses, `deliveries` the objects on their way; every state is named, also at 0.
-    `problems` says in a sentence each why `ready` is false.
+    `patient_conflicts` counts studies of which objects came that name another patient, `missing_files` rows whose file
+    is not there, `store.put_aside` files that nobody could read. `housekeeping` has a row for each task: times in UTC,
+    how long the last run took, how it went. `problems` says in a sentence each why `ready` is false.
     """
     problems: list[str] = []
     store, bundle = _store(settings, problems), _bundle(settings, problems)
@@ -49,15 +52,19 @@ def _database(settings: Settings, problems: list[str]) -> tuple[dict[str, Any], 
             engine.dispose()
     except DatabaseError as error:
         problems.append(f"database: {error}")
-        return {"type": dialect, "ok": False}, {"jobs": None, "deliveries": None}
+        unknown = ("jobs", "deliveries", "patient_conflicts", "missing_files", "housekeeping")
+        return {"type": dialect, "ok": False}, dict.fromkeys(unknown)
 
 
 def _queue(queue: SqlJobs) -> dict[str, Any]:
-    counts = queue.counts()
+    counts, upkeep = queue.counts(), queue.upkeep_counts()
     return {
         "jobs": {str(state): counts.get((JobKind.ANALYSE, state), 0) for state in JobState},
         "deliveries": {str(state): counts.get((JobKind.DELIVER, state), 0) for state in JobState},
         "dead": [_dead(job) for job in queue.find(state=JobState.DEAD, limit=5)],
+        "patient_conflicts": upkeep.patient_conflicts,
+        "missing_files": {"received": upkeep.missing_instances, "results": upkeep.missing_results},
+        "housekeeping": [_run(run) for run in queue.task_runs()],
     }
 
 
@@ -65,19 +72,30 @@ def _dead(job: Job) -> dict[str, Any]:
     return {"id": job.id, "kind": str(job.kind), "reason": job.reason}
 
 
+def _run(run: TaskRun) -> dict[str, Any]:
+    return {
+        "task": run.task,
+        "last_start": run.started_at.isoformat(timespec="seconds"),
+        "last_success": None if run.succeeded_at is None else run.succeeded_at.isoformat(timespec="seconds"),
+        "seconds": round(run.seconds, 3),
+        "outcome": "success" if run.succeeded else "failure",
+        "note": run.note,
+    }
+
+
 def _store(settings: Settings, problems: list[str]) -> dict[str, Any]:
     if not settings.store.path.is_dir():
         problems.append(f"store: {settings.store.path} does not exist; the daemon makes it when it starts")
-        return {"bytes": None, "free_bytes": None}
+        return {"bytes": None, "free_bytes": None, "put_aside": None}
     try:
         files = Files(settings.store.path)
-        used, free = files.used_bytes(), files.free_bytes()
+        used, free, put_aside = files.used_bytes(), files.free_bytes(), files.put_aside_count()
     except StoreError as error:
         problems.append(f"store: {error}")
-        return {"bytes": None, "free_bytes": None}
+        return {"bytes": None, "free_bytes": None, "put_aside": None}
     if free < settings.store.min_free:
         problems.append("store: less than store.min_free is left; C-STORE answers 0xA700 until there is room")
-    return {"bytes": used, "free_bytes": free}
+    return {"bytes": used, "free_bytes": free, "put_aside": put_aside}
 
 
 def _bundle(settings: Settings, problems: list[str]) -> dict[str, Any] | None:

@@ -61,12 +61,11 @@ def work(settings: Settings) -> int:
             "bundle_loaded", bundle=bundle.name, digest=bundle.digest, trained=bundle.trained, runtime=predictor.runtime
         )
         jobs = SqlJobs(engine)
-        stop_metrics = Metrics().serve(settings.metrics.host, settings.metrics.port)
-        housekeeping = Housekeeping()
-        housekeeping.reap(jobs)
-        housekeeping.start()
         metrics = Metrics()
         stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
+        housekeeping = Housekeeping(jobs, metrics)
+        housekeeping.reap(jobs)
+        housekeeping.start()
         tools = _tools(settings, jobs, pool, classifier, metrics.count)
         # One thread a study; the photographs of all of them meet in the classifier's batches.
         at_once = model.studies_at_once

@@ -49,8 +49,33 @@ def _table(found: dict[str, Any]) -> Table:
     store = found["store"]
     if store["bytes"] is not None:
         table.add_row("store", f"{store['bytes'] / 2**30:.2f} GiB used, {store['free_bytes'] / 2**30:.2f} GiB free")
+    for words in _warnings(found):
+        table.add_row("attention", Text(words, style="bold"))
     if found["bundle"]:
         trained = "" if found["bundle"]["trained"] else " UNTRAINED"
         table.add_row("bundle", Text(f"{found['bundle']['name']} {found['bundle']['digest'][:12]}{trained}"))
     table.add_row("database", f"{found['database']['type']}{'' if found['database']['ok'] else ' (not usable)'}")
+    for number, run in enumerate(found["housekeeping"] or ()):
+        table.add_row("housekeeping" if number == 0 else "", Text(_run(run)))
     return table
+
+
+def _warnings(found: dict[str, Any]) -> list[str]:
+    """What a person should look at, although the daemon works."""
+    missing, put_aside = found["missing_files"] or {}, found["store"]["put_aside"]
+    counts = (
+        (found["patient_conflicts"], "studies came with the data of more than one patient; they are kept apart"),
+        (missing.get("received"), "received files are missing from the store; send the images again"),
+        (missing.get("results"), "results are missing from the store"),
+        (put_aside, "unreadable files lie in the store's quarantine folder"),
+    )
+    return [f"{number} {words}" for number, words in counts if number]
+
+
+def _run(run: dict[str, Any]) -> str:
+    words = f"{run['task']}: {run['outcome']} at {run['last_start']}, took {run['seconds']:.3f} s"
+    if run["note"]:
+        words += f", {run['note']}"
+    if run["outcome"] != "success":
+        words += f"; last success: {run['last_success'] or 'never'}"
+    return words
