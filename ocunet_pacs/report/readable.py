@@ -104,11 +104,14 @@ def _lines(report: ReadReport) -> Iterator[tuple[str, int, str]]:
         if statements:
             yield "heading", 0, heading
         for statement in statements:
+            if not statement.assessed and statement.comments:
+                yield from (("body", 2, comment) for comment in statement.comments)
+                continue
             yield "body", 2, _statement_words(statement)
             for comment in statement.comments:
                 yield "faint", 4, comment
     yield "heading", 0, "Remarks"
-    for words in report.remarks:
+    for words in report.other_remarks:
         yield "body", 2, words
 
 

@@ -64,6 +64,12 @@ class ReadReport:
         mine = [s for s in self.statements if s.eye == eye]
         return sorted(mine, key=lambda s: (not s.is_finding, -s.urgency_rank, -(s.probability or 0.0)))
 
+    @property
+    def other_remarks(self) -> list[str]:
+        """The remarks that no statement makes already."""
+        made = {comment for statement in self.statements for comment in statement.comments}
+        return [words for words in self.remarks if words not in made]
+
 
 def read_report(ds: Dataset) -> ReadReport:
     """The report in `ds`, as we write it."""

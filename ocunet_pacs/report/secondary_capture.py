@@ -11,6 +11,7 @@ from pydicom.uid import JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNea
 from ocunet_pacs.domain.result import DicomObject, OutputKind, derive_uid
 from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.imaging.header import SERIES_NAME
+from ocunet_pacs.imaging.snomed_rt import SNOMED_CT
 from ocunet_pacs.report import codes, header, ordering, wording
 from ocunet_pacs.report.painting import Caption, Panel, paint
 from ocunet_pacs.report.validate import SECONDARY_CAPTURE, check_heatmap
@@ -172,6 +173,8 @@ def _locate(ds: Dataset, image: ImageResult, origin: Dataset) -> None:
     regions = deepcopy(origin.get("AnatomicRegionSequence")) or [codes.concept(codes.label_of(ordering.NORMAL).site)]
     side = codes.LATERALITY_CODES.get(image.laterality)
     for region in regions:
+        if str(region.get("CodeValue", "")) in SNOMED_CT:
+            region.CodeValue, region.CodingSchemeDesignator = SNOMED_CT[str(region.CodeValue)], "SCT"
         # The photograph's modifier may be of another frame, or contradict what the photograph says elsewhere.
         if side is not None:
             region.AnatomicRegionModifierSequence = [codes.concept(side)]

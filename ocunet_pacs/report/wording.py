@@ -80,18 +80,20 @@ def place(image: ImageResult) -> str:
 
 
 def places(images: Sequence[ImageResult]) -> str:
-    """Which pictures of one eye, in words: OD images 2, 4 frames 1-12."""
+    """Which pictures of one eye, in words: OD images 2, 4 (frames 1-12)."""
     frames: dict[int, list[int]] = {}
     for image in images:
         numbers = frames.setdefault(image.ordinal, [])
         if image.frame:
             numbers.append(image.frame)
+    if len(images) == 1:
+        return place(images[0])
     parts = [f"{ordinal}{_frames(numbers)}" for ordinal, numbers in frames.items()]
     return f"{images[0].laterality.eye} image{'s' if len(parts) > 1 else ''} {', '.join(parts)}"
 
 
 def _frames(numbers: Sequence[int]) -> str:
-    """ " frames 1-3, 7", runs drawn together."""
+    """ " (frames 1-3, 7)", runs drawn together."""
     if not numbers:
         return ""
     runs: list[list[int]] = []
@@ -101,7 +103,7 @@ def _frames(numbers: Sequence[int]) -> str:
         else:
             runs.append([number])
     words = ", ".join("-".join(map(str, run)) for run in runs)
-    return f" frame{'s' if len(numbers) > 1 else ''} {words}"
+    return f" (frame{'s' if len(numbers) > 1 else ''} {words})"
 
 
 def score_words(score: LabelScore) -> str:
@@ -155,10 +157,15 @@ def eye_words(eye: Eye, settings: ReportSettings) -> str:
 def _leading_words(found: Leading, of: int) -> str:
     frame = f" frame {found.image.frame}" if found.image.frame else ""
     score = found.score
+    judged = f", which was judged {_judged(found.image.despite)}" if found.image.despite else ""
     return (
-        f"{label_of(score.label).display} {percent(score.probability)} in image {found.image.ordinal}{frame} "
+        f"{label_of(score.label).display} {percent(score.probability)} in image {found.image.ordinal}{frame}{judged} "
         f"(threshold {percent(score.threshold)}, above it in {found.above} of {of})"
     )
+
+
+def _judged(despite: Sequence[Reason]) -> str:
+    return " and ".join(dict.fromkeys(REASON_WORDS[reason.code] for reason in despite))
 
 
 def summary(result: StudyResult, settings: ReportSettings) -> list[str]:
@@ -182,7 +189,7 @@ def _missed(eye: Eye) -> str:
         why = REASON_WORDS[image.reasons[0].code] if image.reasons else "no reason recorded"
         kinds.setdefault(why, []).append(image)
     name = eye.laterality.eye
-    words = "; ".join(f"{places(images).removeprefix(name).strip()} ({why})" for why, images in kinds.items())
+    words = "; ".join(f"{why} ({places(images).removeprefix(name).strip()})" for why, images in kinds.items())
     return f"{name}, not assessed: {words}."
 
 
@@ -244,8 +251,7 @@ def remarks(result: StudyResult, settings: ReportSettings) -> list[str]:
     lines += [words for i in images if (words := contradiction(i, settings))]
     unknown = [i for i in images if i.assessed and i.laterality is Laterality.UNKNOWN]
     if unknown:
-        subject = "the photograph does" if len({i.ordinal for i in unknown}) == 1 else "the photographs do"
-        lines.append(f"{places(unknown)}: {subject} not say which eye is shown, or contradict themselves about it.")
+        lines.append(f"{places(unknown)}: which eye is shown is not stated, or stated with contradictions.")
     if any(i.assessed for i in images):
         lines.append(BELOW)
     if result.bundle.missing_labels:

@@ -12,6 +12,7 @@ import highdicom
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes as dictionary
 from pydicom.uid import EncapsulatedPDFStorage
 
@@ -81,6 +82,8 @@ EVERYTHING = ImageResult(
 INCOMPLETE = {"unknown eye", "nothing known"}
 """dciodvfy warns of what is empty, and here it is."""
 NOTHING = dict.fromkeys((*header.REQUIRED, "StudyDescription", "ImageLaterality", "PatientOrientation"))
+OLD_REGION = Dataset()
+OLD_REGION.CodeValue, OLD_REGION.CodingSchemeDesignator, OLD_REGION.CodeMeaning = "T-AA610", "SRT", "Retina"
 CASES: dict[str, tuple[list[ImageResult], dict[str, Any], BundleRef]] = {
     "right": ([image(1, "R", DR=0.9)], {}, TRAINED),
     "both eyes": ([image(1, "R", DR=0.9, EDN=0.8), image(2, "L", GLAUCOMA=0.9, NORMAL=0.7)], {}, TRAINED),
@@ -95,6 +98,18 @@ CASES: dict[str, tuple[list[ImageResult], dict[str, Any], BundleRef]] = {
         TRAINED,
     ),
     "none eligible": ([refused(1, "R", ReasonCode.CHILD), refused(2, "L", ReasonCode.UNREADABLE_PIXELS)], {}, TRAINED),
+    "let through": (
+        [replace(image(1, "R", DR=0.9), despite=(Reason(ReasonCode.UNGRADABLE, "out of focus"),)), image(2, "L")],
+        {},
+        TRAINED,
+    ),
+    "frames of two eyes": (
+        [image(1, "R", frame=1, DR=0.9), replace(refused(1, "L", ReasonCode.UNGRADABLE), frame=2)],
+        {"ImageLaterality": "B"},
+        TRAINED,
+    ),
+    "old codes": ([image(1, "R", DR=0.9), image(2, "R", DR=0.8)], {"AnatomicRegionSequence": [OLD_REGION]}, TRAINED),
+    "context": ([image(1, "R", DR=0.9), refused(2, "U", ReasonCode.CONTEXT)], {}, TRAINED),
     "untrained": ([image(1, "R", DR=0.9), image(2, "L")], {}, UNTRAINED),
 }
 

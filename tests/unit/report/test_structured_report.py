@@ -12,10 +12,11 @@ from pydicom.dataset import Dataset
 
 from ocunet_pacs.domain.errors import BadInput, InvalidReport
 from ocunet_pacs.domain.labels import LABELS, Code, Urgency
-from ocunet_pacs.domain.result import Predecessor
+from ocunet_pacs.domain.result import ImageResult, Predecessor
 from ocunet_pacs.domain.study import Reason, ReasonCode
 from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.report import codes, header
+from ocunet_pacs.report.reading import read_report
 from ocunet_pacs.report.report_settings import ReportSettings
 from ocunet_pacs.report.reporter import Reports
 from ocunet_pacs.report.validate import groups, named, walk
@@ -126,6 +127,111 @@ def test_only_labels_that_the_heatmap_explains_refer_to_it(tmp_path: Path) -> No
     assert explained == [True, False, False]
     evidence = ds.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
     assert made[0].sop_instance_uid in {r.ReferencedSOPInstanceUID for s in evidence for r in s.ReferencedSOPSequence}
+
+
+def summary(ds: Dataset) -> list[str]:
+    return [str(item.TextValue) for item in ds.ContentSequence if named(item, codes.SUMMARY)]
+
+
+def refused(ordinal: int, eye: str, code: ReasonCode, detail: str = "this is why") -> ImageResult:
+    return replace(image(ordinal, eye), scores=(), reasons=(Reason(code, detail),))
+
+
+def test_an_eye_s_images_are_read_together_then_one_by_one(tmp_path: Path) -> None:
+    """The highest of each label leads, the most urgent label first; what was not assessed is said of the same eye."""
+    reports = reporter()
+    images = (
+        image(1, "R", CATARACT=0.9, DR=0.61),
+        image(2, "R", DR=0.87),
+        image(3, "R", NORMAL=0.9),
+        refused(4, "R", ReasonCode.ANGIOGRAPHY),
+        refused(5, "R", ReasonCode.NOT_COLOUR),
+        refused(6, "R", ReasonCode.ANGIOGRAPHY, "another detail"),
+        image(7, "L", NORMAL=0.8),
+        image(8, "L", NORMAL=0.8),
+        refused(9, "U", ReasonCode.CHILD),
+    )
+    result, sources, heatmaps, _ = with_heatmaps(tmp_path, reports, images)
+    ds = read(reports.report(result, sources, heatmaps))
+    cataract, retinopathy = "Cataract (fundus-image appearance)", "Diabetic retinopathy"
+    together = (
+        f"{retinopathy} 87.0 % in image 2 (threshold 50.0 %, above it in 2 of 3); "
+        f"{cataract} 90.0 % in image 1 (threshold 50.0 %, above it in 1 of 3)"
+    )
+    first = f"{retinopathy} 61.0 % (threshold 50.0 %); {cataract} 90.0 % (threshold 50.0 %)"
+    assert summary(ds) == [
+        f"OD, 3 images together: above threshold: {together}.",
+        f"OD image 1: above threshold: {first}.",
+        f"OD image 2: above threshold: {retinopathy} 87.0 % (threshold 50.0 %).",
+        "OD image 3: no abnormality detected by the model.",
+        "OD, not assessed: angiography (images 4, 6); not in colour (image 5).",
+        "OS, 2 images together: no abnormality detected by the model in any of them.",
+        "OS image 7: no abnormality detected by the model.",
+        "OS image 8: no abnormality detected by the model.",
+        "eye unknown, not assessed: child (image 9).",
+    ]
+
+
+def test_images_with_the_same_reasons_are_one_remark(tmp_path: Path) -> None:
+    images = [
+        image(1, "R"),
+        *(replace(refused(2, "R", ReasonCode.NOT_FUNDUS), frame=frame) for frame in (1, 2, 3, 5)),
+        refused(3, "R", ReasonCode.NOT_FUNDUS),
+        refused(4, "L", ReasonCode.NOT_FUNDUS),
+    ]
+    result, sources, heatmaps, _ = with_heatmaps(tmp_path, reporter(), images)
+    said = texts(read(reporter().report(result, sources, heatmaps)))
+    assert "OD images 2 (frames 1-3, 5), 3: not assessed. Reason: this is why (not_a_fundus_photograph)." in said
+    assert "OS image 4: not assessed. Reason: this is why (not_a_fundus_photograph)." in said
+
+
+def test_what_is_scored_behind_an_open_gate_says_so_at_every_number(tmp_path: Path) -> None:
+    judged = Reason(ReasonCode.UNGRADABLE, "out of focus: contrast 0.0021, at least 0.003 is needed")
+    images = (replace(image(1, "R", DR=0.9), despite=(judged,)), replace(image(2, "L"), despite=(judged,)))
+    result, sources, heatmaps, made = with_heatmaps(tmp_path, reporter(), images)
+    ds = read(reporter().report(result, sources, heatmaps))
+    for group in groups(ds):
+        comments = [str(i.TextValue) for i in group.ContentSequence if named(i, codes.COMMENT)]
+        assert any("contrast 0.0021, at least 0.003 is needed (ungradable)" in words for words in comments)
+        assert value_of(group, codes.QUALITY_ASSESSMENT) == codes.INSUFFICIENT_QUALITY.value
+    assert sum("judged: not gradable" in line for line in summary(ds)) == 2
+    statements = read_report(ds).statements
+    assert [statement.assessed for statement in statements] == [True, True]
+    (heatmap,) = made
+    plain = replace(images[0], despite=())
+    assert heatmap.sop_instance_uid != reporter().heatmap_uid(plain, result.bundle), "its caption says so too"
+
+
+def test_a_child_let_through_is_no_question_of_quality(tmp_path: Path) -> None:
+    one = replace(image(1, "R", DR=0.9), despite=(Reason(ReasonCode.CHILD, "younger than 18 years"),))
+    result, sources, heatmaps, _ = with_heatmaps(tmp_path, reporter(), [one])
+    ds = read(reporter().report(result, sources, heatmaps))
+    assert value_of(groups(ds)[0], codes.QUALITY_ASSESSMENT) is None
+    assert "judged: child - younger than 18 years (child)" in texts(ds)
+
+
+def test_frames_of_two_eyes_are_two_eyes(tmp_path: Path) -> None:
+    frames = [image(1, "R", frame=1, DR=0.9), replace(refused(1, "L", ReasonCode.UNGRADABLE), frame=2)]
+    result, sources, heatmaps, made = with_heatmaps(tmp_path, reporter(), frames, ImageLaterality="B")
+    ds = read(reporter().report(result, sources, heatmaps))
+    library = next(i for i in walk(ds) if named(i, codes.IMAGE_LIBRARY_GROUP)).ContentSequence
+    assert len(library) == 1
+    assert value_of(library[0], codes.IMAGE_LATERALITY) is None, "the object shows both"
+    assert [statement.eye for statement in read_report(ds).statements] == ["OD", "OS"]
+    assert read(made[0]).ImageLaterality == "R"
+
+
+def test_context_is_listed_without_alarm(tmp_path: Path) -> None:
+    joined = refused(3, "U", ReasonCode.CONTEXT, "a relationship: kept, not analysed")
+    result, sources, heatmaps, _ = with_heatmaps(tmp_path, reporter(), [image(1, "R", DR=0.9), image(2, "R"), joined])
+    pair = (image(1).sop_instance_uid, image(2).sop_instance_uid)
+    result = replace(result, stereo_pairs=(pair, pair, (pair[0], "1.2.3")))
+    ds = read(reporter().report(result, sources, heatmaps))
+    assert "Object 3 of the study: a relationship: kept, not analysed (context_object)." in texts(ds)
+    assert texts(ds).count("OD images 1, 2 are a stereo pair; each was looked at by itself.") == 1
+    assert not any("not assessed" in words for words in (*summary(ds), *map(str, identifiers(ds))))
+    alone = read(reporter().report(study(joined), sources, {}))
+    assert len(groups(alone)) == 1
 
 
 def test_frames_are_told_apart(tmp_path: Path) -> None:
