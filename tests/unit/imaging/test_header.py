@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -20,6 +21,7 @@ from ocunet_pacs.domain.errors import BadInput
 from ocunet_pacs.domain.study import Laterality, ReasonCode
 from ocunet_pacs.imaging import part10
 from ocunet_pacs.imaging.header import _DECIDING, header_of, read_header
+from ocunet_pacs.imaging.messages import header_in, header_out
 from ocunet_pacs.imaging.snomed_rt import SNOMED_CT
 from ocunet_pacs.imaging.wrap import write_dicom
 from tests.unit.imaging.conftest import encode, plain, save, wrap
@@ -80,6 +82,66 @@ def side_of_frames(*sides: str) -> list[Dataset]:
 )
 def test_the_eye_is_named_or_unknown_and_never_guessed(attributes, expected):
     assert facts(**attributes).laterality == Laterality(expected)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "whole", "frames"),
+    [
+        ({"ImageLaterality": "R"}, "R", ""),
+        ({"PerFrameFunctionalGroupsSequence": side_of_frames("R", "R")}, "R", "RR"),
+        ({"PerFrameFunctionalGroupsSequence": side_of_frames("R", "L")}, "U", "RL"),
+        ({"ImageLaterality": "B", "PerFrameFunctionalGroupsSequence": side_of_frames("R", "L")}, "U", "RL"),
+        ({"ImageLaterality": "R", "PerFrameFunctionalGroupsSequence": side_of_frames("R", "L")}, "U", "RU"),
+        ({"ImageLaterality": "R", "PerFrameFunctionalGroupsSequence": side_of_frames("R", "")}, "R", "RR"),
+        ({"PerFrameFunctionalGroupsSequence": side_of_frames("", "L")}, "L", "UL"),
+        ({"PerFrameFunctionalGroupsSequence": side_of_frames("B", "L")}, "U", "UL"),
+        ({"PerFrameFunctionalGroupsSequence": side_of_frames("", "")}, "U", ""),
+        (
+            {
+                "SharedFunctionalGroupsSequence": side_of_frames("L"),
+                "PerFrameFunctionalGroupsSequence": side_of_frames("L", "R"),
+            },
+            "U",
+            "LU",
+        ),
+    ],
+)
+def test_frames_name_their_own_eye(attributes, whole, frames):
+    header = facts(**attributes)
+    assert header.laterality == Laterality(whole)
+    assert header.frame_lateralities == tuple(map(Laterality, frames))
+    for number, side in enumerate(frames, 1):
+        assert header.laterality_of(number) == Laterality(side)
+    for number in (None, 0, len(frames) + 1):
+        assert header.laterality_of(number) == Laterality(whole)
+
+
+def test_both_eyes_in_one_region_is_no_eye():
+    assert facts(AnatomicRegionSequence=[coded("T-AA180", "SRT")], ImageLaterality="R").laterality == Laterality.UNKNOWN
+
+
+def test_a_stereometric_relationship_names_its_pairs():
+    def pair(left: str, right: str) -> Dataset:
+        return dataset(
+            LeftImageSequence=[dataset(ReferencedSOPInstanceUID=left)] if left else [],
+            RightImageSequence=[dataset(ReferencedSOPInstanceUID=right)],
+        )
+
+    header = facts(StereoPairsSequence=[pair("1.2", "1.3"), pair("", "1.4"), pair("1.5", "1.6")])
+    assert header.stereo_pairs == (("1.2", "1.3"), ("1.5", "1.6"))
+
+
+def test_facts_survive_the_way_from_a_decoding_process():
+    header = facts(
+        PerFrameFunctionalGroupsSequence=side_of_frames("R", "L"),
+        StereoPairsSequence=[
+            dataset(
+                LeftImageSequence=[dataset(ReferencedSOPInstanceUID="1.2")],
+                RightImageSequence=[dataset(ReferencedSOPInstanceUID="1.3")],
+            )
+        ],
+    )
+    assert header_in(json.loads(json.dumps(header_out(header)))) == header
 
 
 @pytest.mark.parametrize(
@@ -174,6 +236,7 @@ def test_our_own_objects_are_known_again():
     ours = dataset(Manufacturer="OcuNet", ManufacturerModelName="ocunet_pacs")
     assert header_of(ours, has_pixel_data=False).made_by_us
     assert facts(Manufacturer="Acme", ContributingEquipmentSequence=[ours]).made_by_us
+    assert facts(SeriesDescription="OcuNet AI report UNTRAINED").made_by_us, "an archive may strip the equipment"
     assert not facts(Manufacturer="OcuNet", ManufacturerModelName="camera").made_by_us
 
 

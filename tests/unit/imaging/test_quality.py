@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -55,6 +56,33 @@ def test_a_drawn_photograph_is_scored(size, lesions):
 def test_another_picture_is_refused(name):
     for seed in range(4):
         assert judge(measure(NOT_FUNDUS[name](seed)), LIMITS), f"{name} {seed}"
+
+
+@pytest.mark.parametrize("name", NOT_FUNDUS.keys() - {"round patch of desert on black"})
+def test_strict_limits_let_no_other_picture_pass(name):
+    """Slit lamps and deserts among them, some of which pass the ordinary ones."""
+    for seed in (0, 6, 10):
+        assert judge(measure(NOT_FUNDUS[name](seed)), LIMITS.strict()), f"{name} {seed}"
+
+
+def test_strict_limits_refuse_at_least_what_the_ordinary_ones_do():
+    narrow = replace(LIMITS, most_outline=0.001, least_warmth=0.5)
+    assert narrow.strict().most_outline == 0.001
+    assert narrow.strict().least_warmth == 0.5
+    assert judge(measure(drawn()), LIMITS.strict()) == ()
+    assert judge(measure(inner(drawn(), 60)), LIMITS.strict()), "without a dark surround nothing is proved"
+    assert QualityLimits.from_dict(LIMITS.strict().to_dict()) == LIMITS.strict()
+
+
+@pytest.mark.shared
+def test_strict_limits_still_pass_most_real_photographs(shared: Path):
+    with (shared / "data/fundus/manifest.csv").open(newline="") as file:
+        names = [row["image"] for row in csv.DictReader(file)][::100]
+    verdicts = []
+    for name in names:
+        with Image.open(shared / "data/fundus/images" / name) as picture:
+            verdicts.append(judge(measure(np.array(picture.convert("RGB"))), LIMITS.strict()))
+    assert sum(not verdict for verdict in verdicts) >= 0.85 * len(names)
 
 
 @pytest.mark.parametrize("name", SURE)
