@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from PIL import Image
-from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
@@ -300,11 +299,6 @@ def stereo_pair(study: str) -> tuple[Dataset, Dataset, Dataset]:
     joined = made(None, study, sop_class=STEREOMETRIC_RELATIONSHIP, Manufacturer="Canon Inc.")
     joined.StereoPairsSequence = [pair]
     return left, right, joined
-
-
-def syntax_of(path: Path) -> str:
-    """The name of the file's transfer syntax."""
-    return dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID.name
 
 
 def save(objects: Sequence[Dataset], folder: Path) -> list[Path]:

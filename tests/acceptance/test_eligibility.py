@@ -68,10 +68,8 @@ def notes(daemon: Daemon) -> list[str]:
 
 
 def send(daemon: Daemon, files: list[Path]) -> None:
-    for path in files:
-        lossy = "JPEG" in str(exports.syntax_of(path))
-        sent = storescu(daemon.port, path, options=("-R", "-xy") if lossy else ("-R",))
-        assert sent.status == 0, sent.text
+    sent = storescu(daemon.port, *files, options=("-R", "-xy"))
+    assert sent.status == 0, sent.text
 
 
 def texts(report: Dataset) -> str:
