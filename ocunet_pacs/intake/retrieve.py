@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
     OphthalmicOpticalCoherenceTomographyBscanVolumeAnalysisStorage,
     OphthalmicOpticalCoherenceTomographyEnFaceImageStorage,
     OphthalmicTomographyImageStorage,
@@ -39,6 +40,7 @@ from ocunet_pacs.intake.wire import Spool
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pydicom.uid import UID
     from pynetdicom.association import Association
     from pynetdicom.presentation import PresentationContext
 
@@ -76,7 +78,16 @@ _IN_ANY_ENCODING = frozenset(
 )
 
 
-def retrieval_contexts() -> list[PresentationContext]:
+# What is offered, in turn, until all comes. Archives on dcmtk send every object of a class in the first context of it
+# that they accepted, and fail where the object is kept in another encoding; what a camera's archive keeps is JPEG.
+_OFFERS = (
+    TRANSFER_SYNTAXES,
+    (JPEGBaseline8Bit,),
+    tuple(syntax for syntax in TRANSFER_SYNTAXES if syntax.is_encapsulated and syntax != JPEGBaseline8Bit),
+)
+
+
+def retrieval_contexts(syntaxes: Sequence[UID] = TRANSFER_SYNTAXES) -> list[PresentationContext]:
     """C-GET, and each photograph's class in each transfer syntax by itself.
 
     The archive chooses one transfer syntax in each context, before it knows what it will send: offered together it
@@ -85,9 +96,9 @@ def retrieval_contexts() -> list[PresentationContext]:
     contexts = [build_context(GET, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])]
     for sop_class in STORED_SOP_CLASSES:
         if sop_class in _IN_ANY_ENCODING:
-            contexts.append(build_context(sop_class, list(TRANSFER_SYNTAXES)))
+            contexts.append(build_context(sop_class, list(syntaxes)))
         else:
-            contexts += [build_context(sop_class, syntax) for syntax in TRANSFER_SYNTAXES]
+            contexts += [build_context(sop_class, syntax) for syntax in syntaxes]
     return contexts
 
 
@@ -104,26 +115,46 @@ class GetRetrieval:
 
     def retrieve(self, study_instance_uid: str, series_instance_uids: Sequence[str]) -> Retrieved:
         """See `Archive.retrieve`."""
-        problems: list[str] = []
+        first: list[str] = []
+        left = list(series_instance_uids)
+        for syntaxes in _OFFERS:
+            problems = self._attempt(syntaxes, study_instance_uid, left, must=syntaxes is _OFFERS[0])
+            first = first or list(problems.values())
+            left = list(problems)
+            if not left or self._refusals:
+                break
+        said = first if left else []
+        said += [f"{number} refused here ({comment})" for comment, number in self._refusals.items()]
+        return Retrieved("; ".join(dict.fromkeys(said)))
+
+    def _attempt(
+        self, syntaxes: Sequence[UID], study_uid: str, series_uids: Sequence[str], *, must: bool
+    ) -> dict[str, str]:
+        """What did not come, with the reason, by series."""
+        problems: dict[str, str] = {}
         with associated(
             self._peer,
             self._calling_ae_title,
-            retrieval_contexts(),
+            retrieval_contexts(syntaxes),
             reception=self._reception,
             roles=[build_role(sop_class, scp_role=True) for sop_class in STORED_SOP_CLASSES],
             handlers=[(evt.EVT_C_STORE, self._on_store)],
         ) as association:
-            self._require_roles(association)
-            for uid in series_instance_uids:
-                problems += _problems(self._peer, self._statuses(association, study_instance_uid, uid))
-        problems += [f"{number} refused here ({comment})" for comment, number in self._refusals.items()]
-        return Retrieved("; ".join(dict.fromkeys(problems)))
+            if must:
+                self._require_roles(association)
+            elif not _gives_photographs(association):
+                return dict.fromkeys(series_uids, "")
+            for uid in series_uids:
+                problem = _problem(self._peer, self._statuses(association, study_uid, uid))
+                if problem:
+                    problems[uid] = problem
+        return problems
 
     def _require_roles(self, association: Association) -> None:
         accepted = association.accepted_contexts
         if not any(cx.abstract_syntax == GET for cx in accepted):
             raise ArchiveMisconfigured(f"{self._peer.name}: it does not offer C-GET; set retrieve: move for it")
-        if not any(cx.as_scp for cx in accepted if cx.abstract_syntax != GET):
+        if not _gives_photographs(association):
             raise ArchiveMisconfigured(
                 f"{self._peer.name}: it sends no photographs by C-GET (it did not agree that we store them: role "
                 "selection); set retrieve: move for it"
@@ -189,7 +220,8 @@ def retrieve_by_move(
                     f"{peer.name}: it does not know {our_ae_title} as destination of C-MOVE (status 0xA801); configure "
                     f"AE title {our_ae_title} there, with the host and port that our listener has"
                 )
-            problems += _problems(peer, iter([statuses]))
+            problem = _problem(peer, iter([statuses]))
+            problems += [problem] if problem else []
     if problems:
         problems.append(f"check that the archive has the host and port of {our_ae_title}, and that our listener runs")
     return Retrieved("; ".join(dict.fromkeys(problems)), may_still_arrive=True)
@@ -210,14 +242,18 @@ def _last_of(statuses: Iterator[Dataset]) -> Dataset:
     return last
 
 
-def _problems(peer: ArchivePeer, statuses: Iterator[Dataset]) -> list[str]:
-    """What the last status says about what did not go well. ArchiveError when the association broke before it."""
+def _gives_photographs(association: Association) -> bool:
+    return any(cx.as_scp for cx in association.accepted_contexts if cx.abstract_syntax != GET)
+
+
+def _problem(peer: ArchivePeer, statuses: Iterator[Dataset]) -> str:
+    """What the last status says about what did not go well, "" when all did. ArchiveError when there was none."""
     last = _last_of(statuses)
     if "Status" not in last:
         raise ArchiveError(f"{peer.name}: the association broke, or it said nothing for too long, while it was sending")
     code = cast("int", last.Status)
     failed = int(last.get("NumberOfFailedSuboperations") or 0)
     if code == 0x0000 and not failed:
-        return []
+        return ""
     meaning = _MEANINGS.get(code, "it failed")
-    return [f"status 0x{code:04X}, {meaning}" + (f" ({failed} failed)" if failed else "")]
+    return f"status 0x{code:04X}, {meaning}" + (f" ({failed} failed)" if failed else "")
