@@ -14,6 +14,7 @@ import tzlocal
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.process import utc_now
 from ocunet_pacs.domain.errors import ConfigError
+from ocunet_pacs.domain.ports import count_nothing
 from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.intake.archive import ArchivePeer, DicomArchive
 from ocunet_pacs.intake.reception import Reception
@@ -68,6 +69,7 @@ def archive_peer(settings: Settings, name: str) -> ArchivePeer:
                 timeout=archive.timeout,
                 by_move=archive.retrieve == "move",
                 match_modalities=archive.match_modalities,
+                quiet_period=settings.assembly.quiet_period,
             )
     known = ", ".join(archive.name for archive in settings.archives) or "none"
     raise ConfigError([f"archives: there is none named {name!r} (known: {known})"])
@@ -134,7 +136,7 @@ def opened_ledger(settings: Settings) -> Iterator[SqlBackfill]:
 
 @contextmanager
 def _parts(
-    settings: Settings, name: str, count: Count | None = None
+    settings: Settings, name: str, count: Count = count_nothing
 ) -> Iterator[tuple[DicomArchive, SqlBackfill, Reception]]:
     peer = archive_peer(settings, name)
     engine = open_database(settings)
@@ -149,8 +151,8 @@ def _parts(
             now=utc_now,
             new_token=lambda: uuid.uuid4().hex,
             min_free_bytes=settings.store.min_free,
+            count=count,
         )
-        archive = DicomArchive(peer, settings.dicom.ae_title, reception, count or Metrics().count)
-        yield archive, SqlBackfill(engine), reception
+        yield DicomArchive(peer, settings.dicom.ae_title, reception), SqlBackfill(engine), reception
     finally:
         engine.dispose()

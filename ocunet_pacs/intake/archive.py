@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ocunet_pacs.domain.ports import Archive, count_nothing
+from ocunet_pacs.domain.ports import Archive
 from ocunet_pacs.intake.query import Query
 from ocunet_pacs.intake.requestor import ArchivePeer
 from ocunet_pacs.intake.retrieve import GetRetrieval, retrieve_by_move
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from ocunet_pacs.domain.backfill import FoundSeries, Listing, Retrieved
     from ocunet_pacs.domain.dates import Window
-    from ocunet_pacs.domain.ports import Count
     from ocunet_pacs.intake.reception import Reception
 
 __all__ = ["ArchivePeer", "DicomArchive"]
@@ -23,13 +22,10 @@ __all__ = ["ArchivePeer", "DicomArchive"]
 class DicomArchive(Archive):
     """C-FIND, and C-GET into `reception` or C-MOVE to our listener. For one thread."""
 
-    def __init__(
-        self, peer: ArchivePeer, calling_ae_title: str, reception: Reception, count: Count = count_nothing
-    ) -> None:
+    def __init__(self, peer: ArchivePeer, calling_ae_title: str, reception: Reception) -> None:
         self._peer = peer
         self._calling_ae_title = calling_ae_title
         self._reception = reception
-        self._count = count
         self._query = Query(peer, calling_ae_title)
 
     @property
@@ -49,5 +45,5 @@ class DicomArchive(Archive):
         """See `Archive.retrieve`."""
         if self._peer.by_move:
             return retrieve_by_move(self._peer, self._calling_ae_title, study_instance_uid, series_instance_uids)
-        retrieval = GetRetrieval(self._peer, self._calling_ae_title, self._reception, self._count)
+        retrieval = GetRetrieval(self._peer, self._calling_ae_title, self._reception)
         return retrieval.retrieve(study_instance_uid, series_instance_uids)

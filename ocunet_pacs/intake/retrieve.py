@@ -31,7 +31,7 @@ from ocunet_pacs.domain.errors import (
     StoreError,
     StoreFull,
 )
-from ocunet_pacs.intake.admission import LEDGER_FAILED, NO_DATA_SET, OUT_OF_SPACE, STORE_FAILED, Status
+from ocunet_pacs.intake.admission import LEDGER_FAILED, NO_DATA_SET, OUT_OF_SPACE, STORE_FAILED, Refusal, Status
 from ocunet_pacs.intake.contexts import STORED_SOP_CLASSES, TRANSFER_SYNTAXES
 from ocunet_pacs.intake.reception import StoreRequest
 from ocunet_pacs.intake.requestor import associated
@@ -44,9 +44,7 @@ if TYPE_CHECKING:
     from pynetdicom.association import Association
     from pynetdicom.presentation import PresentationContext
 
-    from ocunet_pacs.domain.ports import Count
-    from ocunet_pacs.intake.admission import Refusal
-    from ocunet_pacs.intake.reception import Reception
+    from ocunet_pacs.intake.reception import Receipt, Reception
     from ocunet_pacs.intake.requestor import ArchivePeer
 
 GET = "1.2.840.10008.5.1.4.1.2.2.3"
@@ -105,11 +103,10 @@ def retrieval_contexts(syntaxes: Sequence[UID] = TRANSFER_SYNTAXES) -> list[Pres
 class GetRetrieval:
     """C-GET of some series of one study. Made anew for each study."""
 
-    def __init__(self, peer: ArchivePeer, calling_ae_title: str, reception: Reception, count: Count) -> None:
+    def __init__(self, peer: ArchivePeer, calling_ae_title: str, reception: Reception) -> None:
         self._peer = peer
         self._calling_ae_title = calling_ae_title
         self._reception = reception
-        self._count = count
         self._refusals: Counter[str] = Counter()
         self._trouble: OcunetError | None = None
 
@@ -174,28 +171,25 @@ class GetRetrieval:
             transfer_syntax_uid=str(event.context.transfer_syntax),
             affected_sop_class_uid=str(event.request.AffectedSOPClassUID),
             affected_sop_instance_uid=str(getattr(event.request, "AffectedSOPInstanceUID", "")),
+            source=self._peer.source,
+            way="backfill",
         )
-        refusal: Refusal | None = NO_DATA_SET
+        taken: Receipt | Refusal = NO_DATA_SET
         spool = getattr(event.request, "DataSet", None)
         if isinstance(spool, Spool):
             file = spool.take()
             if spool.error is not None:
-                refusal = self._reception.refuse(request, spool.error)
+                taken = self._reception.refuse(request, spool.error)
             elif file is not None:
-                refusal = self._reception.receive(request, file)
-        self._note(refusal)
+                taken = self._reception.receive(request, file)
         answer = Dataset()
-        answer.Status = int(Status.SUCCESS if refusal is None else refusal.status)
-        if refusal is not None:
-            answer.ErrorComment = refusal.comment
+        answer.Status = int(Status.SUCCESS)
+        if isinstance(taken, Refusal):
+            self._note(taken)
+            answer.Status, answer.ErrorComment = int(taken.status), taken.comment
         return answer
 
-    def _note(self, refusal: Refusal | None) -> None:
-        outcome = "accepted" if refusal is None else "refused"
-        reason = "" if refusal is None else f"0x{refusal.status:04X}"
-        self._count("instances", way="backfill", source=self._peer.name, outcome=outcome, reason=reason)
-        if refusal is None:
-            return
+    def _note(self, refusal: Refusal) -> None:
         self._refusals[refusal.comment] += 1
         if refusal == OUT_OF_SPACE:
             self._trouble = StoreFull("there is no room for another file; free some, and run again")

@@ -97,8 +97,9 @@ class Site:
             now=lambda: datetime.now(UTC),
             new_token=lambda: uuid.uuid4().hex,
             min_free_bytes=self.min_free,
+            count=self.count,
         )
-        return DicomArchive(peer, "OCUNET", self.reception, self.count)
+        return DicomArchive(peer, "OCUNET", self.reception)
 
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         self.counted += [(name, labels)] * amount
