@@ -213,8 +213,9 @@ class Run:
             return
         if self._rule.limit is not None and self.tally.fetched + self.tally.failed >= self._rule.limit:
             raise _Stop(Ending.LIMIT)
-        self._wait_for_hours()
         self._wait_for_analyses()
+        self._wait_for_pace()
+        self._wait_for_hours()
         self._tools.require_room()
         claimed = self._tools.ledger.claim_study(row, self._tools.owner, self._tools.clock())
         if claimed is None:
@@ -267,7 +268,7 @@ class Run:
         missing = self._missing(expected)
         if not missing:
             return BackfillState.PRESENT, len(expected), None
-        self._wait_for_pace()
+        self._pace.begin(self._tools.clock())
         wanted = [one.series_instance_uid for one in series if missing.intersection(one.instances)]
         retrieved = self._patiently(lambda: archive.retrieve(uid, wanted))
         missing = self._missing_after(expected, retrieved)
@@ -323,7 +324,6 @@ class Run:
         while (left := self._pace.wait(self._tools.clock())) > timedelta(0):
             if self._tools.wait(left.total_seconds()):
                 raise _Stop(Ending.INTERRUPTED)
-        self._pace.begin(self._tools.clock())
 
     def _pause(self, seconds: float, why: str) -> None:
         self._tools.watcher.waiting(why)

@@ -57,8 +57,6 @@ class Lister:
             if not (answer.complete or all(part.complete for part in answers)):
                 self._cut(window)
             return found
-        if answer.complete and all(part.complete for part in answers) and sets[0] | sets[1] <= set(found):
-            return found
         for half, part in zip(halves, answers, strict=True):
             if may_be_cut(part):
                 found |= self._of_day(half, part)
