@@ -40,7 +40,8 @@ def identity_from(encoded: Mapping[int, bytes | None]) -> str:
     except Exception:  # noqa: BLE001 -- pydicom raises several kinds on names that no standard has
         encodings = ["iso8859"]
     values = [_decoded(encoded.get(tag) or b"", encodings) for tag in (NAME, ID, ISSUER)]
-    return _digest([*values, (encoded.get(BIRTH_DATE) or b"").decode("ascii", "replace").partition("\\")[0].strip(" \0")])
+    born = (encoded.get(BIRTH_DATE) or b"").decode("ascii", "replace").partition("\\")[0].strip(" \0")
+    return _digest([*values, born])
 
 
 def _decoded(value: bytes, encodings: list[str]) -> str:

@@ -74,7 +74,7 @@ class Listener:
         new_token: Callable[[], str],
         monotonic: Callable[[], float] = time.monotonic,
         count: Count = count_nothing,
-        released: Callable[[frozenset[str]], None] | None = None,
+        released: Callable[[frozenset[str]], object] | None = None,
     ) -> None:
         self._config = config
         self._released = released

@@ -87,7 +87,7 @@ class UpperLayer(DULServiceProvider):
             if self._acceptor.requestor.primitive is None:
                 # Gone before it asked for an association, as the probes of load balancers are. Nothing in the queue is
                 # what it takes for a time-out of the negotiation, which nobody needs to wait for.
-                self.to_user_queue.put(None)  # type: ignore[arg-type]
+                self.to_user_queue.put(None)
             self._acceptor.provider.wake()
 
     def _turn(self) -> None:

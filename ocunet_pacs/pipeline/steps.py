@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -205,17 +205,21 @@ def _why_silent(result: StudyResult, tools: AnalysisTools, predecessor: int | No
         return "nothing in the study is a photograph"
     if not tools.report_nothing_eligible:
         return "the site wants none where nothing is eligible"
-    if predecessor is None:
-        return ""
-    earlier_result = json.loads(tools.ledger.analysis(predecessor).result or "{}")
-    if result.patient_conflict and not earlier_result.get("patient_conflict"):
-        return ""
-    earlier = earlier_result.get("images", [])
-    said = {reason["code"] for image in earlier for reason in image["reasons"]}
-    same = said == {reason.code.value for image in result.images for reason in image.reasons}
-    if same and not any(image["scores"] for image in earlier):
-        return "the last one gave the same reasons"
+    if predecessor is not None:
+        earlier = json.loads(tools.ledger.analysis(predecessor).result or "{}")
+        if _said_before(result, earlier):
+            return "the last one gave the same reasons"
     return ""
+
+
+def _said_before(result: StudyResult, earlier: Mapping[str, Any]) -> bool:
+    """Whether a report in which nothing is assessed would only repeat the earlier one, of which this is the JSON."""
+    if result.patient_conflict and not earlier.get("patient_conflict"):
+        return False
+    images = earlier.get("images", [])
+    said = {reason["code"] for image in images for reason in image["reasons"]}
+    same = said == {reason.code.value for image in result.images for reason in image.reasons}
+    return same and not any(image["scores"] for image in images)
 
 
 def deliver(job: Job, tools: DeliveryTools, alive: Callable[[], None]) -> Outcome:
