@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from pynetdicom.transport import AssociationSocket
 
+from ocunet_pacs.intake.patience import Patience
+
 if TYPE_CHECKING:
     from socket import socket
 
@@ -54,6 +56,7 @@ class BlockSocket(AssociationSocket):
 
     def peek(self, count: int) -> bytes:
         """The next `count` bytes, which stay; fewer when the peer closed the connection. OSError."""
+        patience = Patience(self.assoc.network_timeout)
         while self._end - self._start < count:
             if self._start:
                 held = bytes(self._ahead[self._start : self._end])
@@ -63,6 +66,7 @@ class BlockSocket(AssociationSocket):
             if got == 0:
                 break
             self._end += got
+            patience.received(got)
         return bytes(self._ahead[self._start : min(self._start + count, self._end)])
 
     def recv_into(self, target: memoryview) -> int:
@@ -92,14 +96,17 @@ class BlockSocket(AssociationSocket):
         """As many bytes, or fewer when the peer closed the connection. OSError, TimeoutError included."""
         if nr_bytes > _LARGEST_PDU_READ:
             raise OSError(errno.EMSGSIZE, "the peer announced a PDU far beyond the negotiated size")
+        patience = Patience(self.assoc.network_timeout)
         buffer = bytearray(nr_bytes)
         received = 0
         with memoryview(buffer) as view:
             while received < nr_bytes:
                 try:
-                    received += self.recv_into(view[received:])
+                    count = self.recv_into(view[received:])
                 except ConnectionResetError:
                     break
+                received += count
+                patience.received(count)
         del buffer[received:]
         return buffer
 

@@ -16,6 +16,7 @@ The connection itself is in `connection`, the upper layer's loop in `upper_layer
 from __future__ import annotations
 
 import queue
+import time
 from io import BytesIO
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from ocunet_pacs.domain.errors import StoreError
 from ocunet_pacs.intake.admission import INCOMPLETE_REQUEST
 from ocunet_pacs.intake.part10 import file_head
+from ocunet_pacs.intake.patience import Patience
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -44,6 +46,9 @@ MAX_PDU = 1 << 20
 _BLOCK = 1 << 18
 """Bytes that are hashed and written at once: few calls for a large image, little memory for many associations."""
 _LARGEST_OTHER_DATA_SET = 1 << 20
+_LARGEST_COMMAND_SET = 1 << 16
+_MOST_REQUESTS = 16
+"""Requests of one association that wait for their answer; each holds a file, and one is what was agreed."""
 _ROOM_CHECKED_EVERY = 16 << 20
 _COMMAND, _LAST = 1, 2
 """Bits of a fragment's message control header (PS3.8 annex E.2)."""
@@ -153,6 +158,7 @@ class SpoolingProvider(DIMSEServiceProvider):
         self._spools: list[Spool] = []
         self._block: memoryview | None = None
         self._filled = 0
+        self._patience = Patience(None)
 
     def receive_fragments(self, connection: BlockSocket, length: int) -> None:
         """Take in the body of a P-DATA-TF PDU (PS3.8 section 9.3.5), `length` bytes that are next on the connection.
@@ -194,6 +200,7 @@ class SpoolingProvider(DIMSEServiceProvider):
             count = connection.recv_into(self._block[self._filled : self._filled + size])
             self._filled += count
             size -= count
+            self._patience.received(count)
             if self._filled == _BLOCK:
                 self._write_block()
 
@@ -201,7 +208,9 @@ class SpoolingProvider(DIMSEServiceProvider):
         assert self.message is not None
         assert self.message.data_set is not None
         if self._block is not None and self._filled:
+            begun = time.monotonic()
             self.message.data_set.write(self._block[: self._filled])
+            self._patience.excuse(time.monotonic() - begun)
         self._filled = 0
 
     def _pass_on(self, context_id: int, fragment: bytes) -> None:
@@ -213,12 +222,22 @@ class SpoolingProvider(DIMSEServiceProvider):
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Process a piece of a message. What it raises ends the association, not more: see `UpperLayer`."""
         if self.message is None:
+            self._wait_for_answers()
+            self._patience = Patience(self.assoc.network_timeout)
             self.message = DIMSEMessage()
             spool = Spool(self.message, self._acceptor, self._reception)
             self.message.data_set = spool
             # A sender may have several requests under way (PS3.7 section 9.1), so there can be more than one.
             self._spools = [*(kept for kept in self._spools if kept.holds_file), spool]
+        self._patience.received(sum(len(fragment) for _, fragment in primitive.presentation_data_value_list))
         super().receive_primitive(primitive)
+        if self.message is not None and self.message.encoded_command_set.tell() > _LARGEST_COMMAND_SET:
+            raise ValueError("a command set without end")
+
+    def _wait_for_answers(self) -> None:
+        """Read no further request while many wait for their answers: each is a file, and a sender may ask for ever."""
+        while self.msg_queue.qsize() >= _MOST_REQUESTS and self.assoc.is_alive():
+            time.sleep(0.005)
 
     def get_msg(self, block: bool = False) -> _QueueItem:  # noqa: FBT001, FBT002 - pynetdicom's signature
         """The next message, or nothing after a second or when `wake` is called; pynetdicom would ask a thousand times.
