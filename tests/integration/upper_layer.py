@@ -10,7 +10,7 @@ import struct
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Sequence
 
 VERIFICATION = "1.2.840.10008.1.1"
 IMPLICIT = "1.2.840.10008.1.2"
@@ -37,8 +37,9 @@ class Peer:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
         # A command and its data set are two small writes: with Nagle's algorithm the second waits for an answer.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        offered = {2 * n + 1: pair for n, pair in enumerate([(VERIFICATION, IMPLICIT), *proposals])}
-        self._send_pdu(1, _associate(offered, calling))
+        pairs = [(VERIFICATION, IMPLICIT), *proposals]
+        offered = {2 * n + 1: pair for n, pair in enumerate(pairs)}
+        self.send(associate_request(pairs, calling=calling))
         try:
             kind, body = self.receive_pdu()
             if kind != 2:
@@ -88,7 +89,7 @@ class Peer:
 
     def release(self) -> None:
         """A-RELEASE and its answer."""
-        self._send_pdu(5, bytes(4))
+        self.send(_pdu(5, bytes(4)))
         kind, _ = self.receive_pdu()
         assert kind == 6
 
@@ -100,9 +101,6 @@ class Peer:
         """(type, body) of the next PDU. ConnectionLost when there is none, TimeoutError when nothing comes."""
         kind, _, length = struct.unpack(">BBL", self._receive(6))
         return kind, self._receive(length)
-
-    def _send_pdu(self, kind: int, body: bytes) -> None:
-        self._socket.sendall(struct.pack(">BBL", kind, 0, len(body)) + body)
 
     def _receive(self, count: int) -> bytes:
         content = b""
@@ -167,17 +165,22 @@ def _item(kind: int, content: bytes) -> bytes:
     return struct.pack(">BBH", kind, 0, len(content)) + content
 
 
-def _associate(offered: Mapping[int, tuple[str, str]], calling: str) -> bytes:
+def _pdu(kind: int, body: bytes) -> bytes:
+    return struct.pack(">BBL", kind, 0, len(body)) + body
+
+
+def associate_request(pairs: Sequence[tuple[str, str]], *, calling: str = "HOSTILE") -> bytes:
+    """An A-ASSOCIATE-RQ PDU that proposes each pair in a context of its own: 1, 3, 5 and so on."""
     contexts = b"".join(
         _item(
             0x20,
             bytes([number, 0, 0, 0]) + _item(0x30, abstract.encode()) + _item(0x40, transfer.encode()),
         )
-        for number, (abstract, transfer) in offered.items()
+        for number, (abstract, transfer) in zip(range(1, 256, 2), pairs, strict=False)
     )
     user = _item(0x50, _item(0x51, struct.pack(">L", 1 << 17)) + _item(0x52, b"1.2.826.0.1.3680043.8.498.1"))
     head = struct.pack(">HH16s16s32x", 1, 0, b"OCUNET".ljust(16), calling.encode().ljust(16))
-    return head + _item(0x10, b"1.2.840.10008.3.1.1.1") + contexts + user
+    return _pdu(1, head + _item(0x10, b"1.2.840.10008.3.1.1.1") + contexts + user)
 
 
 def _answered_contexts(body: bytes) -> list[tuple[int, int]]:
