@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
-from pydicom.uid import UID
+from pydicom.uid import UID, OphthalmicPhotography8BitImageStorage, OphthalmicPhotography16BitImageStorage
 
 from ocunet_pacs.domain.errors import BadInput, DatabaseError, DatabaseFull, RateExceeded, StoreError, StoreFull
 from ocunet_pacs.domain.ports import count_nothing
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.ports import Count, Ledger
     from ocunet_pacs.domain.study import Arrival, ImageHeader
     from ocunet_pacs.intake.access import Pace
+
+
+_NEVER_OURS = frozenset((OphthalmicPhotography8BitImageStorage, OphthalmicPhotography16BitImageStorage))
+"""What nearly everything is that comes in, and none of what we make: the ledger need not be asked."""
 
 
 class IncomingFile(Protocol):
@@ -214,7 +218,9 @@ class Reception:
         """File first, row second: (what became of it, whether we made the object)."""
         if not header.patient_identity:
             raise ValueError("the reader of headers does not say whom they name: patients could not be kept apart")
-        ours = header.made_by_us or self._ledger.is_output(header.sop_instance_uid)
+        ours = header.made_by_us or (
+            header.sop_class_uid not in _NEVER_OURS and self._ledger.is_output(header.sop_instance_uid)
+        )
         key = self._files.new_instance_key(self._new_token())
         instance = ReceivedInstance(
             study_instance_uid=header.study_instance_uid,

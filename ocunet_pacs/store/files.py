@@ -1,8 +1,8 @@
 """The file store: durable before a file has a name, opaque names fanned out over folders.
 
     root/incoming/               files being written; nothing here was promised to anybody
-    root/instances/ab/cd/<hex>.dcm   what was received, under a name that says nothing
-    root/results/ab/<sha256>.dcm     what we made, under a name that its UID determines, so that a re-run overwrites
+    root/instances/ab/<hex>.dcm  what was received, under a name that says nothing
+    root/results/ab/<sha256>.dcm what we made, under a name that its UID determines, so that a re-run overwrites
     root/quarantine/<hex>.dcm    what lay in `instances` and could not be read; a person looks
     root/patient.key             see pseudonyms.py; back it up with the rest
 
@@ -181,7 +181,8 @@ class Files:
         """Key for a received file. `token`: at least eight hexadecimal digits that were never used before."""
         if re.fullmatch(r"[0-9a-f]{8,64}", token) is None:
             raise StoreError("a token for an instance's key must be 8 to 64 hexadecimal digits")
-        return f"instances/{token[:2]}/{token[2:4]}/{token}.dcm"
+        # One level: 256 folders are soon all there, and each that is missing costs the fsync of its parent.
+        return f"instances/{token[:2]}/{token}.dcm"
 
     @staticmethod
     def result_key(sop_instance_uid: str) -> str:

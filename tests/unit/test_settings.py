@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -210,3 +211,19 @@ def test_a_gate_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         settings.from_tree({"eligibility": {"open": ["own_output"]}})
     assert "eligibility.open" in caught.value.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("tree", "key"),
+    [
+        ({"dicom": {"port": 0, "processes": 2}}, "dicom.port"),
+        (
+            {"dicom": {"processes": 2}, "tls": {"enabled": True, "certificate": "/c", "key": "/k", "port": 0}},
+            "tls.port",
+        ),
+    ],
+)
+def test_processes_share_a_port_that_has_a_number(tree: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError, match=key):
+        settings.from_tree(tree)
+    settings.from_tree({**tree, "dicom": {"processes": 1}})

@@ -32,3 +32,16 @@ def test_a_worker_for_each_of_several_gpus_each_with_its_own_device(tmp_path: Pa
 def test_a_device_that_the_site_names_is_the_only_one(tmp_path: Path) -> None:
     chosen = settings.from_tree({"model": {"device": "cpu"}})
     assert len(roles(chosen, make(tmp_path, 3))) == 3
+
+
+def test_as_many_listeners_as_the_settings_say_on_one_port(tmp_path: Path) -> None:
+    chosen = settings.from_tree({"dicom": {"processes": 3}})
+    found = [role for role in roles(chosen, tmp_path) if role.command == "listen"]
+    assert [role.name for role in found] == ["listen-0", "listen-1", "listen-2"]
+
+
+def test_all_roles_count_into_one_folder_and_the_first_answers_for_all(tmp_path: Path) -> None:
+    found = roles(settings.from_tree({"dicom": {"processes": 2}}), tmp_path)
+    assert len({role.environment["PROMETHEUS_MULTIPROC_DIR"] for role in found}) == 1
+    ports = [settings.from_environment(role.environment).metrics.port for role in found]
+    assert ports == [9464, 0, 0, 0]
