@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,9 @@ class Receiver:
     files: Files
     ledger: FileLedger
     logged: list[Any] = field(default_factory=list)
+    counted: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    """Of each counter with its labels' values, in the order of their names."""
+    released: list[frozenset[str]] = field(default_factory=list)
 
     @property
     def port(self) -> int:
@@ -42,16 +47,24 @@ class Receiver:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Receiver]]:
-    """Start a listener; keyword arguments go into its configuration, `files` and `ledger` replace the usual ones."""
+    """Start a listener; keyword arguments go into its configuration, the named ones replace its usual parts."""
     running: list[Receiver] = []
     with structlog.testing.capture_logs() as logged:
 
-        def begin(*, files: Any = None, ledger: Any = None, **settings: Any) -> Receiver:
+        def begin(
+            *, files: Any = None, ledger: Any = None, monotonic: Callable[[], float] = time.monotonic, **settings: Any
+        ) -> Receiver:
             store = files or Files(tmp_path / "store")
             rows = ledger or FileLedger(tmp_path / "rows.db")
             config = ListenerConfig(
                 **{"ae_title": "OCUNET", "host": "127.0.0.1", "port": 0, "min_free_bytes": 0} | settings
             )
+            counted: Counter[tuple[str, ...]] = Counter()
+            released: list[frozenset[str]] = []
+
+            def count(name: str, amount: int = 1, /, **labels: str) -> None:
+                counted[name, *(labels[label] for label in sorted(labels))] += amount
+
             listener = Listener(
                 config,
                 store,
@@ -59,8 +72,11 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Receiver]]:
                 read_header=read_identity,
                 now=lambda: datetime.now(UTC),
                 new_token=lambda: uuid.uuid4().hex,
+                monotonic=monotonic,
+                count=count,
+                released=released.append,
             )
-            receiver = Receiver(listener, store, rows, logged)
+            receiver = Receiver(listener, store, rows, logged, counted, released)
             running.append(receiver)
             listener.start()
             return receiver
