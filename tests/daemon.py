@@ -53,6 +53,8 @@ class Daemon:
     database: str = ""
     quiet_period: str = "1s"
     port: int = field(default_factory=free_port)
+    more: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Further settings, by section."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -60,19 +62,19 @@ class Daemon:
         self.config = self.folder / "ocunet-pacs.yaml"
         self.log = self.folder / "daemon.log"
         self.database = self.database or f"sqlite:///{self.folder / 'ocunet.db'}"
-        self.config.write_text(
-            yaml.safe_dump(
-                {
-                    "dicom": {"ae_title": "OCUNET", "host": "127.0.0.1", "port": self.port},
-                    "database": {"url": self.database},
-                    "store": {"path": str(self.folder / "store"), "min_free": "10 MiB"},
-                    "model": {"bundle": str(self.bundle), "device": "cpu", "allow_untrained": True},
-                    "assembly": {"quiet_period": self.quiet_period},
-                    "jobs": {"unavailable_delay": "1s"},
-                    "destinations": self.destinations,
-                }
-            )
-        )
+        tree: dict[str, Any] = {
+            "dicom": {"ae_title": "OCUNET", "host": "127.0.0.1", "port": self.port},
+            "database": {"url": self.database},
+            "store": {"path": str(self.folder / "store"), "min_free": "10 MiB"},
+            "model": {"bundle": str(self.bundle), "device": "cpu", "allow_untrained": True},
+            "assembly": {"quiet_period": self.quiet_period},
+            "jobs": {"unavailable_delay": "1s"},
+            "metrics": {"port": 0},
+            "destinations": self.destinations,
+        }
+        for section, values in self.more.items():
+            tree[section] = tree.get(section, {}) | values
+        self.config.write_text(yaml.safe_dump(tree))
 
     def start(self, *roles: str) -> None:
         """Start `serve`, or the roles that are named ("work", "work" starts two)."""

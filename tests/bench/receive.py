@@ -8,10 +8,8 @@ without fsync; Orthanc writes files and rows as it comes out of the box.
 from __future__ import annotations
 
 import os
-import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,15 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import yaml
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit
 
 from tests.bench.rounds import measure, say
 from tests.conftest import program
-from tests.daemon import CLEAN_ENVIRONMENT, cli
-from tests.dcmtk import HOST, echoscu, free_port, storescp
+from tests.dcmtk import HOST, echoscu, storescp
 from tests.integration.objects import photograph, write
+from tests.listening import listening
 from tests.orthanc import orthanc
 
 if TYPE_CHECKING:
@@ -96,8 +93,10 @@ def _sending(kind: Kind, associations: int, receiver: Receiver) -> Callable[[], 
             _, problems = sender.communicate(timeout=300)
             if sender.returncode:
                 raise RuntimeError(f"{receiver.ae_title}: {problems.decode()[-500:]}")
-        for path in receiver.kept.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        # Folders stay, as they do in a store that has been there for a while.
+        for path in receiver.kept.rglob("*"):
+            if path.is_file():
+                path.unlink()
 
     return send
 
@@ -119,38 +118,11 @@ def _orthanc(folder: Path) -> Iterator[Receiver]:
 
 @contextmanager
 def _ours(folder: Path, processes: int) -> Iterator[Receiver]:
-    kept = folder / "store" / "instances"
-    kept.mkdir(parents=True)
-    port, config = free_port(), folder / "settings.yaml"
-    tree = {
-        "dicom": {"host": HOST, "port": port, "processes": processes},
-        "database": {"url": f"sqlite:///{folder / 'rows.db'}"},
-        "store": {"path": str(folder / "store")},
-        "assembly": {"quiet_period": "1h", "force_after": "1d"},
-        "metrics": {"port": 0},
-    }
-    config.write_text(yaml.safe_dump(tree))
-    cli("db", "upgrade", "--config", config)
-    command = [sys.executable, "-m", "ocunet_pacs", "listen", "--config", str(config)]
-    with (folder / "log").open("ab") as log:
-        running = [
-            subprocess.Popen(
-                command, stdout=log, stderr=log, cwd="/", env={**CLEAN_ENVIRONMENT, "OCUNET_PACS_ROLE": f"listen-{n}"}
-            )
-            for n in range(processes)
-        ]
-    try:
-        while (folder / "log").read_text().count('"event": "listening"') < processes:
-            if any(process.poll() is not None for process in running):
-                raise RuntimeError((folder / "log").read_text())
-        if echoscu(port).status:
+    with listening(folder, processes) as found:
+        if echoscu(found.port).status:
             raise RuntimeError("the listener does not answer")
-        yield Receiver(port, "OCUNET", kept)
-    finally:
-        for process in running:
-            process.terminate()
-        for process in running:
-            process.wait(60)
+        found.instances.mkdir(exist_ok=True)
+        yield Receiver(found.port, "OCUNET", found.instances)
 
 
 def _jpeg(room: Path) -> Kind:
