@@ -1,6 +1,6 @@
 """A model as a folder: `model.safetensors` (numbers, no code) and `manifest.json` (all that goes with them).
 
-Two files more where the bundle is prepared for a fast CPU runtime: see `onnx_features`.
+Two files more where the bundle is prepared for a fast CPU runtime: see `onnx_network`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ocunet_pacs.model.calibration_files import read_calibration, read_threshold
 from ocunet_pacs.model.checkpoint import read_checkpoint
 from ocunet_pacs.model.manifest import MANIFEST, Manifest, Provenance, read_manifest, validation_problems
 from ocunet_pacs.model.network import empty_network
-from ocunet_pacs.model.onnx_features import FEATURES, RUNTIME, export_features
+from ocunet_pacs.model.onnx_network import ONNX, RUNTIME, export_network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +59,7 @@ def write_bundle(
     files = {WEIGHTS: content, MANIFEST: sealed.to_bytes()}
     if prepare:
         try:
-            files |= export_features(_network(own, manifest), manifest.preprocess.image_size, sealed.weights_sha256)
+            files |= export_network(_network(own, manifest), manifest.preprocess.image_size, sealed.weights_sha256)
         except BundleError as error:
             structlog.get_logger().warning("runtime_not_prepared", bundle=manifest.name, reason=str(error))
     try:
@@ -93,7 +93,7 @@ def prepare_bundle(folder: Path) -> Manifest:
     """
     manifest = read_manifest(folder)
     network = load_network(folder, manifest)
-    files = export_features(network, manifest.preprocess.image_size, manifest.weights_sha256)
+    files = export_network(network, manifest.preprocess.image_size, manifest.weights_sha256)
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".prepare.") as room:
             for name, content in files.items():
@@ -211,7 +211,7 @@ def _check_room(out: Path, *, overwrite: bool) -> None:
     found = {path.name for path in out.iterdir()}
     if found and not overwrite:
         raise BundleError(f"{out}: is not empty; name another folder, or ask to overwrite it")
-    if not found <= {WEIGHTS, MANIFEST, FEATURES, RUNTIME}:
+    if not found <= {WEIGHTS, MANIFEST, ONNX, RUNTIME}:
         raise BundleError(f"{out}: holds other things than a bundle and is not overwritten")
 
 

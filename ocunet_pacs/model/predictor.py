@@ -15,10 +15,9 @@ from ocunet_pacs.domain.result import BundleRef, Classification
 from ocunet_pacs.imaging.preprocess import to_tensor_array
 from ocunet_pacs.model.bundle import load_network, parity_picture
 from ocunet_pacs.model.calibration import probabilities, score
-from ocunet_pacs.model.explain import ExplainedHead
 from ocunet_pacs.model.manifest import DEFAULT_POINT, read_manifest
-from ocunet_pacs.model.onnx_features import read_features
-from ocunet_pacs.model.runtime import TorchFeatures, choose_precision, in_halves
+from ocunet_pacs.model.onnx_network import read_network
+from ocunet_pacs.model.runtime import TorchRuntime, choose_precision, in_halves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,12 +29,14 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.result import Photograph
     from ocunet_pacs.model.manifest import Manifest
     from ocunet_pacs.model.network import OcuNet
-    from ocunet_pacs.model.runtime import Features
+    from ocunet_pacs.model.runtime import Runtime
 
 PARITY: Final = 1e-4
 """How far a probability from the prepared runtime may be from torch's."""
-FEATURE_PARITY: Final = 1e-2
-"""How far its feature map may be, as a share of torch's norm: a probability near 0 or 1 would hide another network."""
+LOGIT_PARITY: Final = 1e-2
+"""How far its logits may be, as a share of torch's norm: a probability near 0 or 1 would hide another network."""
+MAP_PARITY: Final = 1e-2
+"""How far its maps may be on average: at a single point rounding may fill or empty the map of a label without one."""
 _CPU_BATCH: Final = 1  # ONNX Runtime does as many pictures a second one by one as in batches, in less memory
 _GPU_BATCH: Final = 64
 
@@ -49,22 +50,20 @@ class Predictor:
     def __init__(
         self,
         manifest: Manifest,
-        features: Features,
-        head: ExplainedHead,
+        runtime: Runtime,
         *,
         on_gpu: bool = False,
         batch_size: int = _CPU_BATCH,
         operating_point: str = DEFAULT_POINT,
-        exact: Features | None = None,
+        exact: Runtime | None = None,
     ) -> None:
         self.manifest = manifest
         self.batch_size = batch_size
         self.on_gpu = on_gpu
         self._thresholds = manifest.thresholds_at(operating_point)
         self._operating_point = operating_point
-        self._features = features
+        self._runtime = runtime
         self._exact = exact
-        self._head = head
 
     @classmethod
     def load(
@@ -91,15 +90,13 @@ class Predictor:
         where = _find_device(device)
         network = load_network(bundle_dir, manifest)
         on_gpu = where.type == "cuda"
-        exact = None
         if on_gpu:
-            features, exact, head = _on_gpu(manifest, network, where)
+            runtime, exact = _on_gpu(manifest, network, where)
         else:
-            features, head = _on_cpu(manifest, network, bundle_dir)
+            runtime, exact = _on_cpu(manifest, network, bundle_dir), None
         return cls(
             manifest,
-            features,
-            head,
+            runtime,
             on_gpu=on_gpu,
             batch_size=batch_size or (_GPU_BATCH if on_gpu else _CPU_BATCH),
             operating_point=operating_point,
@@ -117,7 +114,7 @@ class Predictor:
     @property
     def runtime(self) -> str:
         """What computes, in words: "onnxruntime float32", "torch bfloat16"."""
-        return self._features.name
+        return self._runtime.name
 
     def classify(self, photographs: Sequence[Photograph]) -> list[Classification]:
         """One classification for each photograph, prepared with the manifest's spec, in order.
@@ -129,7 +126,7 @@ class Predictor:
         for start in range(0, len(photographs), self.batch_size):
             chunk = photographs[start : start + self.batch_size]
             try:
-                under_way.append((chunk, self._forward(self._features, self._batch(chunk))))
+                under_way.append((chunk, self._runtime(self._batch(chunk))))
             except torch.OutOfMemoryError:
                 while under_way:  # give their memory back first
                     seen += self._finish(*under_way.popleft())
@@ -150,22 +147,19 @@ class Predictor:
             in_halves(self._warm, [np.zeros((3, side, side), np.float32)] * count)
 
     def _warm(self, pictures: Sequence[NDArray[np.float32]]) -> list[None]:
-        self._forward(self._features, np.stack(pictures))[0].cpu()
+        self._runtime(np.stack(pictures))[0].cpu()
         return []
 
     def _at_once(self, photographs: Sequence[Photograph]) -> list[Classification]:
-        return self._finish(photographs, self._forward(self._features, self._batch(photographs)))
+        return self._finish(photographs, self._runtime(self._batch(photographs)))
 
     def _batch(self, photographs: Sequence[Photograph]) -> NDArray[np.float32]:
         return np.stack([to_tensor_array(self.manifest.preprocess, photograph.pixels) for photograph in photographs])
 
-    def _forward(self, features: Features, batch: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
-        return self._head(features(batch))
-
     def _finish(self, photographs: Sequence[Photograph], said: tuple[Tensor, Tensor]) -> list[Classification]:
         logits = said[0].cpu().numpy()
         if self._exact is not None and not np.isfinite(logits).all():
-            said = self._forward(self._exact, self._batch(photographs))
+            said = self._exact(self._batch(photographs))
             logits = said[0].cpu().numpy()
         made = self.manifest
         return [
@@ -174,52 +168,48 @@ class Predictor:
         ]
 
 
-def _on_cpu(manifest: Manifest, network: OcuNet, folder: Path) -> tuple[Features, ExplainedHead]:
-    head = ExplainedHead(network.head)
-    plain = TorchFeatures(network, torch.device("cpu"))
+def _on_cpu(manifest: Manifest, network: OcuNet, folder: Path) -> Runtime:
+    plain = TorchRuntime(network, torch.device("cpu"))
     try:
-        fast = read_features(folder, manifest.weights_sha256)
-        _check_parity(manifest, head, plain, fast)
+        fast = read_network(folder, manifest.weights_sha256)
+        _check_parity(manifest, plain, fast)
     except BundleError as error:
         structlog.get_logger().warning(
             "runtime_slow", reason=str(error), remedy="run `ocunet-pacs model prepare` on the bundle's folder"
         )
-        return plain, head
-    return fast, head
+        return plain
+    return fast
 
 
-def _check_parity(manifest: Manifest, head: ExplainedHead, plain: Features, fast: Features) -> None:
+def _check_parity(manifest: Manifest, plain: Runtime, fast: Runtime) -> None:
     picture = parity_picture(manifest.preprocess)
-    expected, features = plain(picture), fast(picture)
-    exact, other = (probabilities(head.logits(seen).numpy(), manifest.temperature) for seen in (expected, features))
+    (exact, maps), (logits, other_maps) = plain(picture), fast(picture)
     # Written so that a NaN refuses.
-    if not (features.shape == expected.shape and (features - expected).norm() <= FEATURE_PARITY * expected.norm()):
-        raise BundleError(f"{fast.name} gives other features than torch")
-    if not np.abs(exact - other).max() <= PARITY:
+    if not (logits.shape == exact.shape and (logits - exact).norm() <= LOGIT_PARITY * exact.norm()):
+        raise BundleError(f"{fast.name} gives other logits than torch")
+    expected, said = (probabilities(seen.numpy(), manifest.temperature) for seen in (exact, logits))
+    if not np.abs(expected - said).max() <= PARITY:
         raise BundleError(f"{fast.name} gives other probabilities than torch")
+    if not (maps.shape == other_maps.shape and (maps - other_maps).abs().mean() <= MAP_PARITY):
+        raise BundleError(f"{fast.name} gives other maps than torch")
 
 
-def _on_gpu(
-    manifest: Manifest, network: OcuNet, device: torch.device
-) -> tuple[Features, Features | None, ExplainedHead]:
-    """What to run, what to fall back on where that is no float32, and the head on the device."""
-    halves: dict[torch.dtype, Features] = {}
+def _on_gpu(manifest: Manifest, network: OcuNet, device: torch.device) -> tuple[Runtime, Runtime | None]:
+    """What to run, and what to fall back on where that is no float32."""
+    halves: dict[torch.dtype, Runtime] = {}
     picture = parity_picture(manifest.preprocess)
     pictures = np.concatenate([picture, picture[:, :, ::-1], 0.5 * picture])
-    head = ExplainedHead(network.head.to(device))
     spare = deepcopy(network)
-    exact = TorchFeatures(network, device)
+    exact = TorchRuntime(network, device)
 
     def logits_in(dtype: torch.dtype) -> NDArray[np.float32]:
         if dtype == torch.float32:
-            return head.logits(exact(pictures)).cpu().numpy()
-        halves[dtype] = TorchFeatures(deepcopy(spare), device, dtype)
-        return head.logits(halves[dtype](pictures)).cpu().numpy()
+            return exact(pictures)[0].cpu().numpy()
+        halves[dtype] = TorchRuntime(deepcopy(spare), device, dtype)
+        return halves[dtype](pictures)[0].cpu().numpy()
 
     chosen = choose_precision(logits_in, manifest.temperature)
-    if chosen == torch.float32:
-        return exact, None, head
-    return halves[chosen], exact, head
+    return (exact, None) if chosen == torch.float32 else (halves[chosen], exact)
 
 
 def _find_device(name: str) -> torch.device:

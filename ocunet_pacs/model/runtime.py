@@ -1,6 +1,6 @@
-"""What turns pictures into feature maps: the backbone on torch or, several times faster on a CPU, on ONNX Runtime.
+"""What turns pictures into logits and maps: the network on torch or, several times faster on a CPU, on ONNX Runtime.
 
-The head and the maps stay in torch whichever it is (`explain.ExplainedHead`), so that explanations are exact.
+The maps are the same closed form whichever it is (`explain.ExplainedHead`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from ocunet_pacs.model.calibration import probabilities
+from ocunet_pacs.model.explain import ExplainedHead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,24 +37,25 @@ _M_MMAP_MAX: Final = -4
 _INT_MAX: Final = 2**31 - 1
 
 
-class Features(Protocol):
-    """A backbone on some runtime."""
+class Runtime(Protocol):
+    """A network with its explanations, on some runtime."""
 
     @property
     def name(self) -> str:
         """What a log says about it: "onnxruntime float32", "torch bfloat16"."""
 
-    def __call__(self, batch: NDArray[np.float32]) -> Tensor:
-        """Feature maps, float32 (N, C, h, w) on the runtime's device, of normalised pictures (N, 3, side, side).
+    def __call__(self, batch: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
+        """Logits (N, labels) and maps (N, labels, h, w) of normalised pictures (N, 3, side, side), all float32.
 
-        On a GPU the work may still be under way when this returns; reading the numbers waits for it.
+        On the runtime's device. On a GPU the work may still be under way when this returns; reading the numbers waits
+        for it.
         """
 
 
-class TorchFeatures:
-    """The backbone on torch: for GPUs, and the CPU's way where no faster runtime was prepared. Takes the network over.
+class TorchRuntime:
+    """The network on torch: for GPUs, and the CPU's way where no faster runtime was prepared. Takes the network over.
 
-    In a half precision the convolutions' weights are rounded once; batch norms keep float32 numbers.
+    In a half precision the convolutions' weights are rounded once; batch norms and the head keep float32 numbers.
     """
 
     def __init__(self, network: OcuNet, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
@@ -61,6 +63,7 @@ class TorchFeatures:
         self._dtype = dtype
         # Channels-last convolutions take 0.7 of the time and differ by some 1e-6 in the probabilities.
         self._network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._head = ExplainedHead(network.head)
         if dtype != torch.float32:
             for module in network.backbone.modules():
                 if isinstance(module, nn.Conv2d):
@@ -69,11 +72,17 @@ class TorchFeatures:
 
     @property
     def name(self) -> str:
-        """See `Features`."""
+        """See `Runtime`."""
         return f"torch {str(self._dtype).removeprefix('torch.')}"
 
-    def __call__(self, batch: NDArray[np.float32]) -> Tensor:
-        """See `Features`."""
+    def __call__(self, batch: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
+        """See `Runtime`."""
+        with torch.inference_mode():
+            logits, maps = self._head(self.features(batch))
+        return logits, maps
+
+    def features(self, batch: NDArray[np.float32]) -> Tensor:
+        """The backbone's feature maps alone, float32 (N, C, h, w)."""
         images = torch.from_numpy(batch)
         if self._staging is not None:
             images = self._staging.upload(images, self._device)

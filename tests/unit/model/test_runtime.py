@@ -16,13 +16,12 @@ import torch
 
 from ocunet_pacs.imaging.prepare import prepare
 from ocunet_pacs.imaging.preprocess import PreprocessSpec
-from ocunet_pacs.model import onnx_features
+from ocunet_pacs.model import onnx_network
 from ocunet_pacs.model.bundle import WEIGHTS, load_network, parity_picture, prepare_bundle, write_bundle
-from ocunet_pacs.model.explain import ExplainedHead
 from ocunet_pacs.model.manifest import MANIFEST, read_manifest
-from ocunet_pacs.model.onnx_features import FEATURES, RUNTIME
+from ocunet_pacs.model.onnx_network import ONNX, RUNTIME
 from ocunet_pacs.model.predictor import Predictor
-from ocunet_pacs.model.runtime import HALVES, TorchFeatures, choose_precision, cpu_count, in_halves
+from ocunet_pacs.model.runtime import HALVES, TorchRuntime, choose_precision, cpu_count, in_halves
 from tests.unit.model.conftest import lively_network, manifest
 
 if TYPE_CHECKING:
@@ -49,20 +48,20 @@ def test_a_prepared_bundle_runs_on_onnx_runtime_with_torchs_answers(bundle: Path
 
 
 def _forget(bundle: Path) -> None:
-    (bundle / FEATURES).unlink()
+    (bundle / ONNX).unlink()
 
 
 def _damage(bundle: Path) -> None:
-    with (bundle / FEATURES).open("r+b") as file:
+    with (bundle / ONNX).open("r+b") as file:
         file.seek(1000)
         file.write(b"XXXX")
 
 
 def _nonsense(bundle: Path) -> None:
     content = b"this is no network"
-    (bundle / FEATURES).write_bytes(content)
+    (bundle / ONNX).write_bytes(content)
     record = json.loads((bundle / RUNTIME).read_bytes())
-    record["features_sha256"] = hashlib.sha256(content).hexdigest()
+    record["network_sha256"] = hashlib.sha256(content).hexdigest()
     (bundle / RUNTIME).write_text(json.dumps(record))
 
 
@@ -73,7 +72,7 @@ def _other_weights(bundle: Path) -> None:
 
 
 def _other_network(bundle: Path) -> None:
-    files = onnx_features.export_features(lively_network(3, seed=8), 64, read_manifest(bundle).weights_sha256)
+    files = onnx_network.export_network(lively_network(3, seed=8), 64, read_manifest(bundle).weights_sha256)
     for name, content in files.items():
         (bundle / name).write_bytes(content)
 
@@ -86,7 +85,7 @@ def _other_network(bundle: Path) -> None:
         (lambda bundle: (bundle / RUNTIME).write_bytes(b"{}"), "is damaged"),
         (_nonsense, "refuses"),
         (_other_weights, "other weights"),
-        (_other_network, "other features"),
+        (_other_network, "other logits"),
     ],
 )
 def test_a_runtime_that_cannot_be_trusted_is_not_used_and_the_log_names_the_remedy(
@@ -110,7 +109,7 @@ def test_preparing_leaves_the_bundle_the_same_bundle(tmp_path: Path, network: Oc
     assert {path.name for path in (tmp_path / "b").iterdir()} == {MANIFEST, WEIGHTS}
     assert prepare_bundle(tmp_path / "b").digest == made.digest
     assert (tmp_path / "b" / MANIFEST).read_bytes() == before
-    assert {path.name for path in (tmp_path / "b").iterdir()} == {MANIFEST, WEIGHTS, FEATURES, RUNTIME}
+    assert {path.name for path in (tmp_path / "b").iterdir()} == {MANIFEST, WEIGHTS, ONNX, RUNTIME}
 
 
 def test_a_machine_that_cannot_export_still_writes_a_good_bundle(
@@ -147,9 +146,9 @@ def test_bfloat16_runs_the_same_network(demo: Path) -> None:
     """Random weights amplify rounding to half the signal; a wrong layer would leave nothing in common."""
     network = load_network(demo, read_manifest(demo))
     picture = parity_picture(PreprocessSpec(image_size=96))
-    half = TorchFeatures(deepcopy(network), CPU, HALVES[0])
+    half = TorchRuntime(deepcopy(network), CPU, HALVES[0])
     assert half.name == "torch bfloat16"
-    rough, exact = half(picture), TorchFeatures(network, CPU)(picture)
+    rough, exact = half.features(picture), TorchRuntime(network, CPU).features(picture)
     assert rough.dtype == torch.float32
     assert float(torch.cosine_similarity(rough.flatten(), exact.flatten(), dim=0)) > 0.7
     assert not torch.equal(rough, exact)
@@ -172,18 +171,17 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(room: int) -> None:
 
 
 def test_a_predictor_out_of_memory_answers_all_the_same(bundle: Path, photograph: np.ndarray) -> None:
-    class Small(TorchFeatures):
-        def __call__(self, batch: np.ndarray) -> torch.Tensor:
+    class Small(TorchRuntime):
+        def __call__(self, batch: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
             if len(batch) > 2:
                 raise torch.OutOfMemoryError
             return super().__call__(batch)
 
     made = read_manifest(bundle)
     network = load_network(bundle, made)
-    head = ExplainedHead(network.head)
     # on_gpu: a batch is under way while the next one fails.
-    tight = Predictor(made, Small(network, CPU), head, batch_size=5, on_gpu=True)
-    roomy = Predictor(made, TorchFeatures(network, CPU), head, batch_size=1)
+    tight = Predictor(made, Small(network, CPU), batch_size=5, on_gpu=True)
+    roomy = Predictor(made, TorchRuntime(network, CPU), batch_size=1)
     tight.warm_up()
     ready = [prepare(made.preprocess, np.roll(photograph, 20 * shift, axis=1)) for shift in range(9)]
     for one, other in zip(tight.classify(ready), roomy.classify(ready), strict=True):
@@ -191,16 +189,16 @@ def test_a_predictor_out_of_memory_answers_all_the_same(bundle: Path, photograph
 
 
 def test_a_batch_that_leaves_a_halfs_range_is_run_again_exactly(bundle: Path, photograph: np.ndarray) -> None:
-    class Overflowing(TorchFeatures):
-        def __call__(self, batch: np.ndarray) -> torch.Tensor:
-            return super().__call__(batch) * torch.inf
+    class Overflowing(TorchRuntime):
+        def features(self, batch: np.ndarray) -> torch.Tensor:
+            return super().features(batch) * torch.inf
 
     made = read_manifest(bundle)
     network = load_network(bundle, made)
-    exact, head = TorchFeatures(network, CPU), ExplainedHead(network.head)
+    exact = TorchRuntime(network, CPU)
     ready = [prepare(made.preprocess, photograph)]
-    (saved,) = Predictor(made, Overflowing(network, CPU), head, exact=exact).classify(ready)
-    (plain,) = Predictor(made, exact, head).classify(ready)
+    (saved,) = Predictor(made, Overflowing(network, CPU), exact=exact).classify(ready)
+    (plain,) = Predictor(made, exact).classify(ready)
     assert saved.scores == plain.scores
 
 
