@@ -1,63 +1,43 @@
 """What explanations cost: probabilities and all 30 maps (at 12 x 12) as a multiple of the forward pass alone.
 
-The forward pass alone is the same backbone on the same runtime with the plain head. Bar: 1.05. Usual Grad-CAM (a whole
-backward pass, one label, eager torch) stands beside it.
+The forward pass alone is the same graph on the same runtime with the same options, cut off behind the logits. Bar:
+1.05. Usual Grad-CAM (a whole backward pass, one label, eager torch) stands beside it.
 """
 
 from __future__ import annotations
 
 import statistics
 import tempfile
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-import torch
+from tests.bench import contenders
+from tests.bench.rounds import compared, measure_apart, say
 
-from ocunet_pacs.model.bundle import load_network
-from ocunet_pacs.model.manifest import read_manifest
-from ocunet_pacs.model.predictor import Predictor
-from ocunet_pacs.model.untrained import write_untrained_bundle
-from tests.bench.rounds import measure, ratio, say
-
-ROUNDS = {1: 41, 8: 11}
+ROUNDS = {1: 41, 8: 9}
+USUAL_ROUNDS = 3
+FORWARD = "forward alone"
 
 
 def main() -> None:
     """Print a block a batch size."""
     with tempfile.TemporaryDirectory() as folder:
-        bundle = Path(folder) / "bundle"
-        write_untrained_bundle(bundle, datetime(2026, 1, 1, tzinfo=UTC))
-        predictor = Predictor.load(bundle, "cpu", allow_untrained=True)
-        network = load_network(bundle, read_manifest(bundle))
-    features, explained, head = predictor._features, predictor._head, network.head
-    say(f"heatmap: runtime {predictor.runtime}; bar 1.05")
-    for count, rounds in ROUNDS.items():
-        batch = np.random.default_rng(0).standard_normal((count, 3, 384, 384), np.float32)
-
-        def plain(batch: np.ndarray = batch) -> torch.Tensor:
-            with torch.inference_mode():
-                return head(features(batch).mean(dim=(2, 3)))
-
-        contenders = {
-            "forward alone": plain,
-            "forward and 30 maps": lambda batch=batch: explained(features(batch)),
+        bundle = contenders.bundle_in(Path(folder))
+        say("heatmap: bar 1.05; median ratio (middle half of the rounds; of the least times)")
+        for count, rounds in ROUNDS.items():
+            makers = {
+                FORWARD: partial(contenders.forward_alone, bundle, count),
+                "forward and 30 maps": partial(contenders.explained, bundle, count),
+            }
+            _report(count, measure_apart(makers, rounds))
+        makers = {
+            FORWARD: partial(contenders.forward_alone, bundle, 1),
+            "usual Grad-CAM, 1 label": partial(contenders.usual_grad_cam, bundle),
         }
-        if count == 1:
-            contenders["usual Grad-CAM, 1 label"] = lambda batch=batch: _usual(network, batch)
-        times = measure(contenders, rounds)
-        for name, values in times.items():
-            say(
-                f"  batch {count}  {name:26}{1000 * statistics.median(values):9.1f} ms"
-                f"{ratio(times, name, 'forward alone'):8.3f} x forward"
-            )
+        _report(1, measure_apart(makers, USUAL_ROUNDS, runs=1))
 
 
-def _usual(network: torch.nn.Module, batch: np.ndarray) -> torch.Tensor:
-    for parameter in network.parameters():
-        parameter.requires_grad_()
-    seen = network.forward_features(torch.from_numpy(batch))
-    seen.retain_grad()
-    network.zero_grad()
-    network.head(seen.mean(dim=(2, 3)))[0, 1].backward()
-    return torch.relu((seen.grad.mean(dim=(2, 3), keepdim=True) * seen).sum(dim=1)).detach()
+def _report(count: int, times: dict[str, list[float]]) -> None:
+    for name, values in times.items():
+        milliseconds, said = 1000 * statistics.median(values), compared(times, name, FORWARD)
+        say(f"  batch {count}  {name:26}{milliseconds:9.1f} ms   {said} x forward")
