@@ -68,6 +68,6 @@ class AnyFile(PreparedFiles):
     def photographs(self, path: Path) -> Iterator[Photograph]:
         """As for DICOM files; a photograph is one frame."""
         if is_photograph(path):
-            yield prepare(self._spec, read_photograph(path), self._limits)
+            yield prepare(self._spec, read_photograph(path), self._limits, reuse=True)
         else:
             yield from super().photographs(path)

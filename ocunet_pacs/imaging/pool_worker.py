@@ -83,7 +83,7 @@ def _header(path: Path) -> Iterator[tuple[Message, list[Array]]]:
 def _photographs(path: Path, orders: Orders) -> Iterator[tuple[Message, list[Array]]]:
     declared = read_header(path).number_of_frames
     for number, rgb in enumerate(frames(path), 1):
-        message, *arrays = messages.photograph_out(prepare(orders.spec, rgb, orders.limits))
+        message, *arrays = messages.photograph_out(prepare(orders.spec, rgb, orders.limits, reuse=True))
         yield {"photograph": message, "last": number >= declared}, list(arrays)
 
 

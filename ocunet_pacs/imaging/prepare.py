@@ -31,14 +31,17 @@ _UNMEASURED = Reason(
 )
 
 
-def prepare(spec: PreprocessSpec, rgb: RgbImage, limits: QualityLimits | None = None) -> Photograph:
+def prepare(
+    spec: PreprocessSpec, rgb: RgbImage, limits: QualityLimits | None = None, *, reuse: bool = False
+) -> Photograph:
     """The photograph, uint8 (height, width, 3), as the network and the reader will see it.
 
-    With `limits` its quality is measured and judged; without, its pixels prove nothing and disprove nothing.
+    With `limits` its quality is measured and judged; without, its pixels prove nothing and disprove nothing. With
+    `reuse` the array may be written over.
     """
-    ready = apply(spec, rgb)
     height, width = rgb.shape[:2]
-    shown = _scaled_down(rgb)
+    shown = _scaled_down(rgb)  # first: what the network sees may be made in the same array
+    ready = apply(spec, rgb, reuse=reuse and shown is not rgb)
     crop = _scaled(ready.crop, shown.shape[1] / width, shown.shape[0] / height)
     photograph = Photograph(ready.pixels, shown, crop, width, height)
     if limits is None:
@@ -88,4 +91,4 @@ class PreparedFiles:
     def photographs(self, path: Path) -> Iterator[Photograph]:
         """See `ocunet_pacs.imaging.decode.frames`."""
         for rgb in frames(path):
-            yield prepare(self._spec, rgb, self._limits)
+            yield prepare(self._spec, rgb, self._limits, reuse=True)

@@ -122,3 +122,33 @@ def test_clahe_touches_green_alone(photograph):
     on = apply(PreprocessSpec(), photograph).pixels
     np.testing.assert_array_equal(on[:, :, [0, 2]], off[:, :, [0, 2]])
     assert (on[:, :, 1] != off[:, :, 1]).any()
+
+
+@pytest.mark.parametrize("size", [(900, 600), (301, 203), (203, 301)])
+def test_an_array_that_nobody_needs_any_more_gives_the_same_pixels(size):
+    rgb = draw_fundus(seed=2, laterality=Laterality.RIGHT, size=size)
+    before = rgb.copy()
+    kept = apply(PreprocessSpec(), rgb)
+    np.testing.assert_array_equal(rgb, before, "a photograph is only written over where the caller allows it")
+    read_only = rgb.copy()
+    read_only.flags.writeable = False
+    for given_up in (rgb, read_only):
+        used = apply(PreprocessSpec(), given_up, reuse=True)
+        assert used.crop == kept.crop
+        np.testing.assert_array_equal(used.pixels, kept.pixels)
+
+
+@pytest.mark.parametrize("turn", [np.s_[::-1], np.s_[:, ::-1], np.s_[::2, ::3], np.s_[5:-7, 11:-13]])
+def test_pixels_do_not_depend_on_how_an_array_lies_in_memory(turn):
+    rgb = draw_fundus(seed=3, laterality=Laterality.LEFT, size=(420, 360))[turn]
+    for clahe in (True, False):
+        spec = PreprocessSpec(clahe=clahe)
+        np.testing.assert_array_equal(apply(spec, rgb).pixels, apply(spec, np.ascontiguousarray(rgb)).pixels)
+
+
+def test_a_tensor_holds_the_formulas_own_float32_numbers():
+    spec = PreprocessSpec()
+    pixels = np.random.default_rng(4).integers(0, 256, (32, 32, 3), np.uint8)
+    scaled = pixels.astype(np.float32) / np.float32(255)
+    expected = (scaled - np.asarray(spec.mean, np.float32)) / np.asarray(spec.std, np.float32)
+    np.testing.assert_array_equal(to_tensor_array(spec, pixels), expected.transpose(2, 0, 1))
