@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ocunet_pacs.settings import Settings
 
 _MOST_DECODERS = 16
+_AHEAD = 4
+"""Photographs of a study that are decoded ahead, at least: on a CPU the network takes them one by one."""
 EXIT_HUNG = 3
 """Exit status of a worker whose device hangs: whoever started it starts it again."""
 
@@ -66,7 +68,7 @@ def work(settings: Settings) -> int:
         housekeeping = Housekeeping(jobs, metrics)
         housekeeping.reap(jobs)
         housekeeping.start()
-        tools = _tools(settings, jobs, pool, classifier, metrics.count)
+        tools = _tools(settings, jobs, pool, classifier, batch_size=predictor.batch_size, count=metrics.count)
         # One thread a study; the photographs of all of them meet in the classifier's batches.
         at_once = model.studies_at_once
         threads = start_loops(
@@ -100,7 +102,13 @@ def _decoders(settings: Settings) -> int:
 
 
 def _tools(
-    settings: Settings, jobs: SqlJobs, reader: PhotographReader, classifier: Classifier, count: Count
+    settings: Settings,
+    jobs: SqlJobs,
+    reader: PhotographReader,
+    classifier: Classifier,
+    *,
+    batch_size: int,
+    count: Count,
 ) -> AnalysisTools:
     files = Files(settings.store.path)
     rules = gate_rules(settings)
@@ -115,7 +123,7 @@ def _tools(
         reporter=Reports(report_settings(settings), clock=utc_now, software_version=__version__),
         destinations=tuple(destination.name for destination in settings.destinations),
         delivery_attempts=settings.jobs.delivery_attempts,
-        batch_size=4,
+        batch_size=max(_AHEAD, batch_size),
         clock=utc_now,
         report_nothing_eligible=settings.report.nothing_eligible,
         count=count,

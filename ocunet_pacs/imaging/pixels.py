@@ -31,6 +31,7 @@ from ocunet_pacs.imaging.part10 import quiet, refusal
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+    from pydicom.uid import UID
 
     from ocunet_pacs.imaging.part10 import OpenedFile
 
@@ -39,13 +40,34 @@ MIN_SIDE = 64
 MAX_PIXELS = 64_000_000
 """Rows times columns; the largest fundus cameras stay under 30 million."""
 
+TRANSFER_SYNTAXES: tuple[UID, ...] = (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGLosslessSV1,
+    JPEGLossless,
+    JPEGLSLossless,
+    JPEG2000Lossless,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    RLELossless,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+    JPEG2000,
+    HTJ2K,
+)
+"""All that are decoded, and so all that the listener accepts, in our order of preference, which decides where a sender
+offers several in one context: what every sender can make without loss first, then the lossless compressions, lossy ones
+last."""
 NATIVE_SYNTAXES = frozenset(
     {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
 )
 JPEG_SYNTAXES = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1})
 JPEG_LS_SYNTAXES = frozenset({JPEGLSLossless, JPEGLSNearLossless})
 JPEG_2000_SYNTAXES = frozenset({JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K})
-ENCAPSULATED_SYNTAXES = JPEG_SYNTAXES | JPEG_LS_SYNTAXES | JPEG_2000_SYNTAXES | {RLELossless}
+ENCAPSULATED_SYNTAXES = frozenset(TRANSFER_SYNTAXES) - NATIVE_SYNTAXES
 
 _PALETTE_KEYWORDS = tuple(
     f"{colour}PaletteColorLookupTable{part}" for colour in ("Red", "Green", "Blue") for part in ("Descriptor", "Data")
@@ -98,7 +120,7 @@ class Pixels:
 def describe(file: OpenedFile) -> Pixels:
     """Read and check the module. BadInput with the reason of the first thing that rules the image out."""
     syntax = file.transfer_syntax_uid
-    if syntax not in NATIVE_SYNTAXES | ENCAPSULATED_SYNTAXES:
+    if syntax not in TRANSFER_SYNTAXES:
         raise refusal(ReasonCode.TRANSFER_SYNTAX, "not one of those that this release decodes")
     if file.pixel_offset is None or file.pixel_length == 0:
         raise refusal(ReasonCode.NO_PIXELS, "it has no Pixel Data")

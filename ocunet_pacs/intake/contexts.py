@@ -5,28 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pydicom.uid import (
-    HTJ2K,
-    JPEG2000,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
     MultiFrameTrueColorSecondaryCaptureImageStorage,
     OphthalmicOpticalCoherenceTomographyBscanVolumeAnalysisStorage,
     OphthalmicOpticalCoherenceTomographyEnFaceImageStorage,
     OphthalmicPhotography8BitImageStorage,
     OphthalmicPhotography16BitImageStorage,
     OphthalmicTomographyImageStorage,
-    RLELossless,
     SecondaryCaptureImageStorage,
     StereometricRelationshipStorage,
     VLPhotographicImageStorage,
@@ -34,6 +20,8 @@ from pydicom.uid import (
     WideFieldOphthalmicPhotographyStereographicProjectionImageStorage,
 )
 from pynetdicom.presentation import PresentationContext, build_context
+
+from ocunet_pacs.imaging.pixels import TRANSFER_SYNTAXES
 
 if TYPE_CHECKING:
     from pydicom.uid import UID
@@ -53,30 +41,9 @@ STORED_SOP_CLASSES: tuple[UID, ...] = (
     MultiFrameTrueColorSecondaryCaptureImageStorage,
 )
 
-# In our order of preference, which decides where a sender offers several in one context: what every sender can make
-# without loss first, then the lossless compressions, lossy ones last.
-TRANSFER_SYNTAXES: tuple[UID, ...] = (
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEGLosslessSV1,
-    JPEGLossless,
-    JPEGLSLossless,
-    JPEG2000Lossless,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
-    RLELossless,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLSNearLossless,
-    JPEG2000,
-    HTJ2K,
-)
-
 
 def supported_contexts() -> list[PresentationContext]:
-    """Verification, and storage of every class above in every transfer syntax above."""
+    """Verification, and storage of every class above in every transfer syntax that is decoded, in that order."""
     return [
         build_context(VERIFICATION, [ImplicitVRLittleEndian, ExplicitVRLittleEndian]),
         *(build_context(sop_class, list(TRANSFER_SYNTAXES)) for sop_class in STORED_SOP_CLASSES),

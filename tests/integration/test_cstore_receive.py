@@ -12,8 +12,9 @@ from pydicom.uid import UID
 
 from ocunet_pacs.domain.errors import DatabaseError, StoreFull
 from ocunet_pacs.imaging.header import read_header
+from ocunet_pacs.imaging.pixels import TRANSFER_SYNTAXES
 from ocunet_pacs.intake.access import SourceRule
-from ocunet_pacs.intake.contexts import STORED_SOP_CLASSES, TRANSFER_SYNTAXES
+from ocunet_pacs.intake.contexts import STORED_SOP_CLASSES
 from ocunet_pacs.intake.eligibility import eligibility
 from ocunet_pacs.store.files import Files
 from tests.dcmtk import echoscu, storescu
