@@ -125,9 +125,10 @@ class Predictor:
         under_way: deque[tuple[Sequence[Photograph], tuple[Tensor, Tensor]]] = deque()
         for start in range(0, len(photographs), self.batch_size):
             chunk = photographs[start : start + self.batch_size]
-            try:
-                under_way.append((chunk, self._runtime(self._batch(chunk))))
-            except torch.OutOfMemoryError:
+            said = self._started(chunk)
+            if said is not None:
+                under_way.append((chunk, said))
+            else:
                 while under_way:  # give their memory back first
                     seen += self._finish(*under_way.popleft())
                 seen += in_halves(self._at_once, chunk)
@@ -149,6 +150,13 @@ class Predictor:
     def _warm(self, pictures: Sequence[NDArray[np.float32]]) -> list[None]:
         self._runtime(np.stack(pictures))[0].cpu()
         return []
+
+    def _started(self, photographs: Sequence[Photograph]) -> tuple[Tensor, Tensor] | None:
+        """None where the memory does not hold them. Nothing of that run is alive any more when this returns."""
+        try:
+            return self._runtime(self._batch(photographs))
+        except torch.OutOfMemoryError:
+            return None
 
     def _at_once(self, photographs: Sequence[Photograph]) -> list[Classification]:
         return self._finish(photographs, self._runtime(self._batch(photographs)))

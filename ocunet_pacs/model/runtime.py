@@ -68,7 +68,7 @@ class TorchRuntime:
             for module in network.backbone.modules():
                 if isinstance(module, nn.Conv2d):
                     module.to(dtype)
-        self._staging = _Staging() if device.type == "cuda" else None
+        self._staging = _Staging(device) if device.type == "cuda" else None
 
     @property
     def name(self) -> str:
@@ -85,7 +85,7 @@ class TorchRuntime:
         """The backbone's feature maps alone, float32 (N, C, h, w)."""
         images = torch.from_numpy(batch)
         if self._staging is not None:
-            images = self._staging.upload(images, self._device)
+            images = self._staging.upload(images)
         images = images.to(dtype=self._dtype, memory_format=torch.channels_last)
         # Without allow_tf32=False cuDNN rounds float32 convolutions to TF32, 1e-3 away from the CPU's logits.
         with (
@@ -99,14 +99,17 @@ class TorchRuntime:
 class _Staging:
     """Page-locked memory, from which a GPU fetches a batch by itself; two buffers, used in turn.
 
-    A buffer is filled again only after its copy ended: the event says when.
+    A buffer is filled again only after its copy ended: the event says when. Copies have a stream of their own: on the
+    network's stream a batch would be fetched only after the one before it is computed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._buffers: list[tuple[Tensor, torch.cuda.Event] | None] = [None, None]
         self._next = 0
 
-    def upload(self, images: Tensor, device: torch.device) -> Tensor:
+    def upload(self, images: Tensor) -> Tensor:
         turn, self._next = self._next, 1 - self._next
         held = self._buffers[turn]
         if held is not None:
@@ -117,9 +120,12 @@ class _Staging:
         buffer, copied = held
         part = buffer[: images.shape[0]]
         part.copy_(images)
-        with torch.cuda.device(device):
-            sent = part.to(device, non_blocking=True)
-            copied.record()
+        with torch.cuda.stream(self._stream):
+            sent = part.to(self._device, non_blocking=True)
+            copied.record(self._stream)
+        computing = torch.cuda.current_stream(self._device)
+        computing.wait_event(copied)
+        sent.record_stream(computing)  # its memory is not given to the next copy before the network has read it
         return sent
 
 

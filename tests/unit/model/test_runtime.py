@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import weakref
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
@@ -186,6 +187,24 @@ def test_a_predictor_out_of_memory_answers_all_the_same(bundle: Path, photograph
     ready = [prepare(made.preprocess, np.roll(photograph, 20 * shift, axis=1)) for shift in range(9)]
     for one, other in zip(tight.classify(ready), roomy.classify(ready), strict=True):
         np.testing.assert_allclose([s.logit for s in one.scores], [s.logit for s in other.scores], atol=1e-3)
+
+
+def test_a_batch_that_did_not_fit_is_let_go_before_it_is_tried_again(bundle: Path, photograph: np.ndarray) -> None:
+    held: list[weakref.ref[torch.Tensor]] = []
+
+    class Greedy(TorchRuntime):
+        def __call__(self, batch: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+            if not held:
+                layer = torch.zeros(3)
+                held.append(weakref.ref(layer))
+                raise torch.OutOfMemoryError
+            assert held[0]() is None, "the failed run's memory is still in use"
+            return super().__call__(batch)
+
+    made = read_manifest(bundle)
+    predictor = Predictor(made, Greedy(load_network(bundle, made), CPU), batch_size=2, on_gpu=True)
+    ready = [prepare(made.preprocess, photograph)] * 2
+    assert len(predictor.classify(ready)) == 2
 
 
 def test_a_batch_that_leaves_a_halfs_range_is_run_again_exactly(bundle: Path, photograph: np.ndarray) -> None:
