@@ -176,8 +176,8 @@ def odd_text(dice: random.Random, seed: Seed) -> tuple[bytes, str]:
 
 def bomb(dice: random.Random, seed: Seed) -> tuple[bytes, str]:
     """A few kilobytes that inflate to many megabytes: in a value, as items, as pixels, behind the pixels."""
-    sizes = (1 << 20, 1 << 24, 1 << 26, 1 << 28, 1 << 30)
-    return _bomb(dice.randrange(4), dice.choices(sizes, (60, 30, 8, 1, 1))[0]), DEFLATED
+    sizes = (1 << 17, 1 << 20, 1 << 24, 1 << 26, 1 << 30)
+    return _bomb(dice.randrange(4), dice.choices(sizes, (50, 30, 15, 4, 1))[0]), DEFLATED
 
 
 @functools.cache
@@ -193,7 +193,7 @@ def _bomb(place: int, size: int) -> bytes:
     content = squeeze.compress(good[: good.rindex(b"\xe0\x7f\x10\x00")] + opening[place])
     content += squeeze.flush(zlib.Z_FULL_FLUSH)
     # Empty items where a sequence is open, zeros elsewhere. After a full flush, the same bytes inflate to the same.
-    piece = (struct.pack("<LL", 0xE000FFFE, 0) if place == 1 else bytes(8)) * (1 << 17)
+    piece = (struct.pack("<LL", 0xE000FFFE, 0) if place == 1 else bytes(8)) * (1 << 14)
     packed = squeeze.compress(piece) + squeeze.flush(zlib.Z_FULL_FLUSH)
     content += packed * (size // len(piece))
     return content + squeeze.flush()
