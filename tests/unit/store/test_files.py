@@ -202,7 +202,8 @@ def test_a_folder_that_somebody_else_just_made_is_made_durable_too(
 ) -> None:
     key = files.new_instance_key(TOKEN)
     file, order, real = received(files), [], os.fsync
-    files.path(key).parent.mkdir(parents=True)
+    target = files.path(key).parent.resolve()
+    target.mkdir(parents=True)
 
     def note(descriptor: int) -> None:
         order.append(Path(f"/proc/self/fd/{descriptor}").readlink())
@@ -211,7 +212,7 @@ def test_a_folder_that_somebody_else_just_made_is_made_durable_too(
     monkeypatch.setattr(os, "fsync", note)
     files.adopt(file.path, key)
     root = files.root.resolve()
-    assert {root, root / "instances", root / "instances/01", root / "instances/01/23"} <= set(order)
+    assert {root, root / "instances", target} <= set(order)
 
 
 @pytest.mark.parametrize("operation", ["rename", "replace"])
