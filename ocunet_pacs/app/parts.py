@@ -30,7 +30,7 @@ def report_settings(settings: Settings) -> ReportSettings:
 def gate_rules(settings: Settings) -> Rules:
     """The site's gates: a source's own word outweighs what is said for all, and that outweighs how gates are at first.
 
-    Only sources with a word of their own have rules of their own.
+    Sources, archives and watched folders with a word of their own have rules of their own, under their names.
     """
     site = settings.eligibility
     opened = (OPEN_FROM_THE_START | frozenset(site.open)) - frozenset(site.close)
@@ -42,7 +42,7 @@ def gate_rules(settings: Settings) -> Rules:
             site.minimum_age,
             site.widest_field,
         )
-        for source in settings.sources
+        for source in settings.origins
         if source.open or source.close
     }
     return Rules(everybody, sources)

@@ -25,7 +25,7 @@ def predict(
         Path | None, typer.Option("--out", help="Write reports and heatmaps (DICOM, HTML, PNG) here.")
     ] = None,
     source: Annotated[
-        str, typer.Option("--source", help="Apply the gates of this source of the settings, as if it had sent them.")
+        str, typer.Option("--source", help="Apply the gates of this source, archive or watched folder of the settings.")
     ] = "",
     config: ConfigOption = None,
 ) -> None:
@@ -41,12 +41,12 @@ def predict(
     except ConfigError as error:
         hint = () if bundle else ("without settings, --bundle DIR names the model",)
         raise ConfigError([*error.problems, *hint]) from None
+    if source and source not in {origin.name for origin in loaded.origins}:
+        raise ConfigError([f"--source {source}: the settings list no source, archive or folder of that name"])
     logs.configure("error")
     from ocunet_pacs.app import predict as app
     from ocunet_pacs.app.parts import gate_rules, load_predictor, report_settings
 
-    if source and source not in {listed.name for listed in loaded.sources}:
-        raise ConfigError([f"--source {source}: the settings list no source of that name"])
     inputs = app.find_inputs(paths)
     chosen = loaded.model.model_copy(update={"allow_untrained": True, **({"bundle": bundle} if bundle else {})})
     predictor = load_predictor(loaded.model_copy(update={"model": chosen}))

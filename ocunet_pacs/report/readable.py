@@ -97,8 +97,8 @@ def _lines(report: ReadReport) -> Iterator[tuple[str, int, str]]:
         yield "body", 0, f"{name}: {value}"
     yield "faint", 0, f"Made {report.made} by {report.device}; {report.status}"
     yield "heading", 0, "Summary"
-    for words in report.summary:
-        yield "body", 2, words
+    for is_detail, words in report.summary_lines:
+        yield ("faint", 4, words) if is_detail else ("body", 2, words)
     for eye, heading in EYES.items():
         statements = report.of_eye(eye)
         if statements:

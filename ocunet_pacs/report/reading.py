@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocunet_pacs.domain.labels import Code, Urgency
-from ocunet_pacs.report import codes
+from ocunet_pacs.report import codes, wording
 from ocunet_pacs.report.codes import same_concept
 from ocunet_pacs.report.validate import groups, named, walk
 
@@ -63,6 +63,17 @@ class ReadReport:
         """The eye's statements: findings first, most urgent and then most probable first."""
         mine = [s for s in self.statements if s.eye == eye]
         return sorted(mine, key=lambda s: (not s.is_finding, -s.urgency_rank, -(s.probability or 0.0)))
+
+    @property
+    def summary_lines(self) -> list[tuple[bool, str]]:
+        """The summary, and of each sentence whether it is a detail: of one image of an eye that has several."""
+        lines, together = [], ""
+        for words in self.summary:
+            if wording.TOGETHER in words:
+                together = words.partition(",")[0]
+            is_detail = bool(together) and words.startswith(f"{together} image")
+            lines.append((is_detail, words))
+        return lines
 
     @property
     def other_remarks(self) -> list[str]:

@@ -36,6 +36,8 @@ OTHER_PATIENT = (
     "kept apart: no statement in this report comes from them. Check which patient the photographs belong to."
 )
 COMPOSITE_ALONE = "composite abnormality flag above threshold without any specific label: a person should read it"
+TOGETHER = " images together: "
+"""Marks the sentence about an eye with several images, which the sentences about each of them follow."""
 NOTHING_ASSESSED = (
     "No photograph of this study was assessed; the reasons are given below. No result does not mean normal."
 )
@@ -151,7 +153,7 @@ def eye_words(eye: Eye, settings: ReportSettings) -> str:
         words = "no abnormality detected by the model in any of them"
     else:
         words = "no finding above its threshold in any of them"
-    return f"{eye.laterality.eye}, {len(images)} images together: {words}."
+    return f"{eye.laterality.eye}, {len(images)}{TOGETHER}{words}."
 
 
 def _leading_words(found: Leading, of: int) -> str:

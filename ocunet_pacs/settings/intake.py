@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Protocol
 
 from pydantic import Field, model_validator
 
 from ocunet_pacs.domain.gates import Gate
 from ocunet_pacs.settings.kinds import AETitle, Duration, Hours, Name, Network, Port, Section, Size
+
+
+def _refuse_both(section: _Gated) -> None:
+    both = sorted(frozenset(section.open) & frozenset(section.close))
+    if both:
+        raise ValueError(f"a gate is open or closed, not both: {', '.join(both)}")
+
+
+class _Gated(Protocol):
+    open: tuple[Gate, ...]
+    close: tuple[Gate, ...]
+
+
+_OPEN = "gates that are open for it, whatever eligibility says; docs/eligibility.md has them"
+_CLOSE = "gates that are closed for it, whatever eligibility says"
 
 
 class Tls(Section):
@@ -51,14 +66,12 @@ class Source(Section):
     )
     quiet_period: Duration | None = Field(default=None, description="instead of assembly.quiet_period")
     close_on_release: bool | None = Field(default=None, description="instead of assembly.close_on_release")
-    open: tuple[Gate, ...] = Field(
-        default=(), description="gates that are open for it, whatever eligibility says; docs/eligibility.md has them"
-    )
-    close: tuple[Gate, ...] = Field(default=(), description="gates that are closed for it, whatever eligibility says")
+    open: tuple[Gate, ...] = Field(default=(), description=_OPEN)
+    close: tuple[Gate, ...] = Field(default=(), description=_CLOSE)
 
     @model_validator(mode="after")
     def _gates_are_one_or_the_other(self) -> Source:
-        _refuse_both(self.open, self.close)
+        _refuse_both(self)
         return self
 
 
@@ -78,14 +91,8 @@ class Eligibility(Section):
 
     @model_validator(mode="after")
     def _gates_are_one_or_the_other(self) -> Eligibility:
-        _refuse_both(self.open, self.close)
+        _refuse_both(self)
         return self
-
-
-def _refuse_both(opened: tuple[Gate, ...], closed: tuple[Gate, ...]) -> None:
-    both = sorted(frozenset(opened) & frozenset(closed))
-    if both:
-        raise ValueError(f"a gate is open or closed, not both: {', '.join(both)}")
 
 
 class Retention(Section):
@@ -113,6 +120,13 @@ class Archive(Section):
         default=True, description="ask by Modalities in Study; false for an archive that then leaves studies out"
     )
     timeout: Duration = Field(default="60s", validate_default=True, description="how long it may stay silent")
+    open: tuple[Gate, ...] = Field(default=(), description=_OPEN)
+    close: tuple[Gate, ...] = Field(default=(), description=_CLOSE)
+
+    @model_validator(mode="after")
+    def _gates_are_one_or_the_other(self) -> Archive:
+        _refuse_both(self)
+        return self
 
 
 class Backfill(Section):
@@ -177,3 +191,10 @@ class WatchFolder(Section):
     unnamed: Literal["refuse", "accept"] = Field(
         default="refuse", description="what becomes of pictures whose name the pattern does not fit"
     )
+    open: tuple[Gate, ...] = Field(default=(), description=_OPEN)
+    close: tuple[Gate, ...] = Field(default=(), description=_CLOSE)
+
+    @model_validator(mode="after")
+    def _gates_are_one_or_the_other(self) -> WatchFolder:
+        _refuse_both(self)
+        return self

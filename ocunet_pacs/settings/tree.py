@@ -50,6 +50,11 @@ class Settings(Section):
     metrics: Metrics = Metrics()
     logging: Logging = Logging()
 
+    @property
+    def origins(self) -> tuple[Source | Archive | WatchFolder, ...]:
+        """Everything by whose name an image may have come; of two with one name the last is the sender."""
+        return (*self.watch, *self.archives, *self.sources)
+
     @model_validator(mode="after")
     def _names_are_unique(self) -> Settings:
         for section in ("destinations", "sources", "archives", "watch"):

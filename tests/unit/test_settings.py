@@ -196,6 +196,7 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
     ("tree", "where"),
     [
         ({"eligibility": {"open": ["child"], "close": ["child"]}}, "eligibility"),
+        ({"watch": [{"name": "w", "path": "/x", "open": ["child"], "close": ["child"]}]}, "watch.0"),
         ({"sources": [{"name": "camera", "open": ["derived"], "close": ["child", "derived"]}]}, "sources.0"),
     ],
 )

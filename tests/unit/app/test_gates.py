@@ -28,6 +28,16 @@ def test_the_documented_example_loads_and_means_what_the_page_says() -> None:
     assert rules.of("a stranger") == rules.everybody
 
 
+def test_archives_and_watched_folders_have_gates_too() -> None:
+    tree = {
+        "archives": [{"name": "pacs", "ae_title": "A", "host": "h", "port": 1, "open": ["vl_photographic"]}],
+        "watch": [{"name": "export", "path": "/srv/x", "close": ["unproven_region"]}],
+    }
+    rules = gate_rules(settings.from_tree(tree))
+    assert rules.of("pacs").by_name == {Gate.VL_PHOTOGRAPHIC}
+    assert rules.of("export").open == frozenset()
+
+
 def test_every_gate_is_documented() -> None:
     for gate in Gate:
         assert f"`{gate}`" in PAGE, gate
