@@ -31,8 +31,9 @@ from ocunet_pacs.domain.errors import (
     StoreError,
     StoreFull,
 )
+from ocunet_pacs.imaging.pixels import TRANSFER_SYNTAXES
 from ocunet_pacs.intake.admission import LEDGER_FAILED, NO_DATA_SET, OUT_OF_SPACE, STORE_FAILED, Refusal, Status
-from ocunet_pacs.intake.contexts import STORED_SOP_CLASSES, TRANSFER_SYNTAXES
+from ocunet_pacs.intake.contexts import STORED_SOP_CLASSES
 from ocunet_pacs.intake.reception import StoreRequest
 from ocunet_pacs.intake.requestor import associated
 from ocunet_pacs.intake.wire import Spool

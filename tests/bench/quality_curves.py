@@ -23,7 +23,7 @@ from tests.bench.quality import SAMPLE, Curve, Row, curves, measured, refused, r
 from tests.bench.rounds import say
 
 mpl.use("svg")
-from matplotlib import pyplot as plt  # noqa: E402 -- the backend first
+from matplotlib import pyplot as plt
 
 TARGET = 59 / 6041
 LEAST = ("brightness", "field", "visible", "colour", "redness", "warmth", "structure")

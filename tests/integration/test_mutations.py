@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocunet_pacs.intake.contexts import TRANSFER_SYNTAXES
+from ocunet_pacs.imaging.pixels import TRANSFER_SYNTAXES
 from ocunet_pacs.store.files import Files
 from tests.integration.ledgers import FileLedger
 from tests.integration.listener_process import running

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ocunet_pacs.intake.contexts import STORED_SOP_CLASSES, TRANSFER_SYNTAXES
+from ocunet_pacs.imaging.pixels import TRANSFER_SYNTAXES
+from ocunet_pacs.intake.contexts import STORED_SOP_CLASSES
 from tests.integration.objects import OP_8_BIT
 from tests.integration.odd_files import odd_files
 from tests.integration.upper_layer import EXPLICIT, IMPLICIT, Peer, echo
