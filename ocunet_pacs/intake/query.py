@@ -58,6 +58,8 @@ class _Broken(ArchiveError):
 class _Answer:
     rows: list[dict[str, str]]
     complete: bool
+    refused: int | None = None
+    """The status of a query that the archive does not take."""
 
 
 class Query:
@@ -137,23 +139,24 @@ class Query:
                 answer = self._ask(association, identifier)
         except _Broken as broken:
             raise ArchiveUnavailable(str(broken)) from broken
+        if answer.refused is not None:
+            raise _Refused(answer.refused)
         studies = [study for row in answer.rows if (study := _study(row, window)) is not None]
         return Listing(studies, answer.complete)
 
     def _everything(self, association: Association, identifier: Dataset) -> list[dict[str, str]]:
         level = str(identifier.QueryRetrieveLevel).lower()
-        try:
-            answer = self._ask(association, identifier)
-        except _Refused as refused:
+        answer = self._ask(association, identifier)
+        if answer.refused is not None:
             raise ArchiveError(
-                f"{self._peer.name}: it refuses to list at {level} level (status {refused})"
-            ) from refused
+                f"{self._peer.name}: it refuses to list at {level} level (status 0x{answer.refused:04X})"
+            )
         if not answer.complete:
             raise ArchiveError(f"{self._peer.name}: it listed only a part of one study at {level} level")
         return answer.rows
 
     def _ask(self, association: Association, identifier: Dataset) -> _Answer:
-        """Send one C-FIND and read all of its answers. _Refused, _Broken."""
+        """Send one C-FIND and read all of its answers. _Broken."""
         rows: list[dict[str, str]] = []
         complete = True
         keywords = [element.keyword for element in identifier]
@@ -170,7 +173,7 @@ class Query:
             elif code in {_CANCELLED, _OUT_OF_RESOURCES} or code >> 12 == 0xB:
                 complete = False
             elif code != 0x0000:
-                raise _Refused(code)
+                return _Answer([], complete=False, refused=code)
         return _Answer(rows, complete)
 
 
