@@ -6,7 +6,6 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import tzlocal
@@ -15,8 +14,8 @@ from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.process import utc_now
 from ocunet_pacs.domain.errors import ConfigError
 from ocunet_pacs.domain.ports import count_nothing
-from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.intake.archive import ArchivePeer, DicomArchive
+from ocunet_pacs.intake.identity import read_identity
 from ocunet_pacs.intake.reception import Reception
 from ocunet_pacs.jobs.reaper import is_gone, owner_name
 from ocunet_pacs.jobs.sql import SqlJobs
@@ -52,6 +51,14 @@ class BackfillRequest:
     metrics_port: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    archive: DicomArchive
+    ledger: SqlBackfill
+    jobs: SqlJobs
+    reception: Reception
+
+
 def today() -> date:
     """The day on the local calendar."""
     return utc_now().astimezone(tzlocal.get_localzone()).date()
@@ -80,14 +87,15 @@ def backfill(settings: Settings, request: BackfillRequest, watcher: Watcher, sto
     metrics = Metrics()
     stop_serving = metrics.serve(settings.metrics.host, request.metrics_port)
     try:
-        with _parts(settings, request.archive, metrics.count) as (archive, ledger, reception):
+        with _parts(settings, request.archive, metrics.count) as parts:
             if request.retry_failed:
-                ledger.retry_failed(archive.name, utc_now())
+                parts.ledger.retry_failed(request.archive, utc_now())
             tools = BackfillTools(
-                archive=archive,
-                ledger=ledger,
+                archive=parts.archive,
+                ledger=parts.ledger,
                 hours=OpenHours(settings.backfill.hours, tzlocal.get_localzone()),
-                require_room=reception.require_room,
+                require_room=parts.reception.require_room,
+                complete=parts.jobs.hasten_studies,
                 owner=owner_name("backfill"),
                 is_gone=is_gone,
                 clock=utc_now,
@@ -113,10 +121,10 @@ def backfill(settings: Settings, request: BackfillRequest, watcher: Watcher, sto
 def preview(settings: Settings, request: BackfillRequest, stop: StopFlag) -> Survey:
     """What `backfill` would fetch. ConfigError, DatabaseError, ArchiveError."""
     assert request.dates is not None
-    with _parts(settings, request.archive) as (archive, ledger, _reception):
+    with _parts(settings, request.archive) as parts:
         return survey(
-            archive,
-            ledger,
+            parts.archive,
+            parts.ledger,
             request.dates,
             request.modalities,
             newest_first=request.newest_first,
@@ -135,24 +143,20 @@ def opened_ledger(settings: Settings) -> Iterator[SqlBackfill]:
 
 
 @contextmanager
-def _parts(
-    settings: Settings, name: str, count: Count = count_nothing
-) -> Iterator[tuple[DicomArchive, SqlBackfill, Reception]]:
+def _parts(settings: Settings, name: str, count: Count = count_nothing) -> Iterator[_Parts]:
     peer = archive_peer(settings, name)
     engine = open_database(settings)
     try:
-        files = Files(settings.store.path)
-        # What a run that was killed left half received; what is younger may be another process's.
-        files.clean_incoming(utc_now() - timedelta(hours=1))
+        jobs, files = SqlJobs(engine), Files(settings.store.path)
         reception = Reception(
             files,
-            SqlJobs(engine),
-            read_header=read_header,
+            jobs,
+            read_header=read_identity,
             now=utc_now,
             new_token=lambda: uuid.uuid4().hex,
             min_free_bytes=settings.store.min_free,
             count=count,
         )
-        yield DicomArchive(peer, settings.dicom.ae_title, reception), SqlBackfill(engine), reception
+        yield _Parts(DicomArchive(peer, settings.dicom.ae_title, reception), SqlBackfill(engine), jobs, reception)
     finally:
         engine.dispose()

@@ -263,7 +263,7 @@ class BackfillLedger(Protocol):
         """How many studies of each archive are in each state (absent is 0)."""
 
     def known_instances(self, sop_instance_uids: Sequence[str]) -> set[str]:
-        """Those that were received, or that we made."""
+        """Those that were received, or that we made; not those whose file was found missing, which may come again."""
 
     def unfinished_studies(self, at_most: int) -> int:
         """Studies that wait for an analysis, or to be closed for one; counted up to about `at_most`."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ocunet_pacs.domain.backfill import FINAL, BackfillState, BackfillStudy
 from ocunet_pacs.domain.job import JobKind, JobState
 from ocunet_pacs.domain.ports import BackfillLedger
+from ocunet_pacs.domain.study import ReasonCode
 from ocunet_pacs.jobs.memory import MemoryJobs
 from ocunet_pacs.jobs.text import storable
 
@@ -103,14 +104,16 @@ class MemoryBackfill(BackfillLedger):
 
     def known_instances(self, sop_instance_uids: Sequence[str]) -> set[str]:
         """See `BackfillLedger.known_instances`."""
-        return {
-            uid for uid in sop_instance_uids if self._jobs.find_instance(uid) is not None or self._jobs.is_output(uid)
-        }
+        return {uid for uid in sop_instance_uids if self._is_here(uid) or self._jobs.is_output(uid)}
 
     def unfinished_studies(self, at_most: int) -> int:
         """See `BackfillLedger.unfinished_studies`."""
         waiting = self._jobs.counts().get((JobKind.ANALYSE, JobState.WAITING), 0)
         return min(self._jobs.open_studies(), at_most) + min(waiting, at_most)
+
+    def _is_here(self, sop_instance_uid: str) -> bool:
+        found = self._jobs.find_instance(sop_instance_uid)
+        return found is not None and found.gone is not ReasonCode.FILE_MISSING
 
     def _is_as_seen(self, study: BackfillStudy) -> bool:
         row = self._rows.get((study.archive, study.study_instance_uid))

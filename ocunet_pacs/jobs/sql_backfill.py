@@ -127,8 +127,10 @@ class SqlBackfill(BackfillLedger):
         known: set[str] = set()
         with transaction(self._reading) as connection:
             for uids in _pieces(sop_instance_uids):
-                for column in (instances.c.sop_instance_uid, outputs.c.sop_instance_uid):
-                    known.update(connection.execute(select(column).where(column.in_(uids))).scalars())
+                received = instances.c.sop_instance_uid.in_(uids), instances.c.missing_at.is_(None)
+                known.update(connection.execute(select(instances.c.sop_instance_uid).where(*received)).scalars())
+                made = outputs.c.sop_instance_uid.in_(uids)
+                known.update(connection.execute(select(outputs.c.sop_instance_uid).where(made)).scalars())
         return known
 
     def unfinished_studies(self, at_most: int) -> int:

@@ -115,6 +115,8 @@ class BackfillTools:
     ledger: BackfillLedger
     hours: OpenHours
     require_room: Callable[[], None]
+    complete: Callable[[Sequence[str]], object]
+    """Told of the studies (UIDs) of which everything has come: nobody need wait for more."""
     owner: str
     is_gone: Callable[[str], bool]
     clock: Callable[[], datetime]
@@ -273,6 +275,7 @@ class Run:
         retrieved = self._patiently(lambda: archive.retrieve(uid, wanted))
         missing = self._missing_after(expected, retrieved)
         if not missing:
+            self._tools.complete([uid])
             return BackfillState.FETCHED, len(expected), None
         said = retrieved.problem or "the archive says that all were sent"
         if retrieved.may_still_arrive and not retrieved.problem:

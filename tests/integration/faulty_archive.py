@@ -40,10 +40,13 @@ class FaultyArchive:
     """Objects after which it drops the association, one retrieval each."""
     claims_all: bool = False
     stalls: float = 0.0
+    delay: float = 0.0
+    """Seconds before each object."""
     find_status: list[int] = field(default_factory=list)
     find_breaks: int = 0
     asked: list[Dataset] = field(default_factory=list)
-    retrievals: int = 0
+    retrieved: list[str] = field(default_factory=list)
+    """Study Instance UID of each retrieval."""
     destination: tuple[str, int] | None = None
 
     def find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
@@ -119,7 +122,7 @@ class FaultyArchive:
         yield from self._send(event, found)
 
     def _series(self, event: evt.Event) -> list[Dataset]:
-        self.retrievals += 1
+        self.retrieved.append(str(event.identifier.StudyInstanceUID))
         wanted = event.identifier.SeriesInstanceUID
         return [ds for study in self.studies for ds in study if wanted == ds.SeriesInstanceUID]
 
@@ -132,6 +135,7 @@ class FaultyArchive:
             if number == breaks_after:
                 event.assoc.abort()
                 return
+            time.sleep(self.delay)
             if not self.claims_all:
                 yield 0xFF00, ds
 

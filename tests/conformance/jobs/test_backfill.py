@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocunet_pacs.domain.backfill import FINAL, BackfillState, BackfillStudy
+from ocunet_pacs.domain.upkeep import FileOwner
 from ocunet_pacs.jobs.memory import MemoryJobs
 from ocunet_pacs.jobs.memory_backfill import MemoryBackfill
 from ocunet_pacs.jobs.sql import SqlJobs
@@ -142,6 +143,14 @@ def test_knows_what_was_received_and_what_we_made(rows: Rows) -> None:
     many = [f"9.{n}" for n in range(1100)]
     assert rows.past.known_instances([*many, "1.1", "2.2"]) == {"1.1", "2.2"}
     assert rows.past.known_instances([]) == set()
+
+
+def test_what_lost_its_file_may_come_again(rows: Rows) -> None:
+    for uid in ("1.1", "1.2"):
+        assert rows.jobs.record_instance(image(uid))
+    kept = [row for row in rows.jobs.kept_files(FileOwner.INSTANCES, 0, 10) if row.file_key == "key-of-1.1"]
+    rows.jobs.mark_missing(FileOwner.INSTANCES, kept, NOW)
+    assert rows.past.known_instances(["1.1", "1.2"]) == {"1.2"}
 
 
 def test_counts_what_is_open_and_what_waits(rows: Rows) -> None:

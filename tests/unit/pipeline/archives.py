@@ -116,6 +116,7 @@ class Bench:
     waited: list[float] = field(default_factory=list)
     waiting_for: list[str] = field(default_factory=list)
     counted: list[str] = field(default_factory=list)
+    completed: list[str] = field(default_factory=list)
     stopping: bool = False
     room: list[Exception] = field(default_factory=list)
     gone: set[str] = field(default_factory=set)
@@ -128,6 +129,7 @@ class Bench:
             ledger=self.past,
             hours=self.hours,
             require_room=self._require_room,
+            complete=self.completed.extend,
             owner=self.owner,
             is_gone=lambda owner: owner in self.gone,
             clock=self.clock,

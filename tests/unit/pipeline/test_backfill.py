@@ -34,6 +34,7 @@ def test_every_study_of_the_range_is_fetched_once() -> None:
     assert (second.tally.fetched, second.tally.known, second.is_clean) == (0, 30, True)
     assert len(site.archive.retrieved) == len(set(site.archive.retrieved)) == 30
     assert site.counted == ["fetched"] * 30
+    assert site.completed == site.archive.retrieved
     assert site.tallies[-1] == (31, 31)
 
 
@@ -79,6 +80,7 @@ def test_what_the_archive_says_it_sent_is_not_believed() -> None:
     assert (result.tally.failed, result.is_clean) == (1, False)
     [row] = site.past.past_studies()
     assert row.reason == "1 of 2 images are not here: the archive says that all were sent"
+    assert site.completed == []
 
 
 def test_what_is_here_counts_whatever_the_archive_says() -> None:
@@ -225,7 +227,7 @@ def test_waits_while_many_analyses_wait() -> None:
 
     def close_all(seconds: float) -> bool:
         if seconds:
-            for study in jobs.studies_due(site.clock.time + timedelta(days=1), timedelta(0), timedelta(days=1)):
+            for study in jobs.studies_due(site.clock.time + timedelta(days=1), timedelta(days=1)):
                 job = jobs.close_study(study, site.clock.time, 3)
                 claimed = jobs.claim(["analyse"], "x", site.clock.time, timedelta(days=1))  # type: ignore[attr-defined]
                 assert job is not None
