@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ocunet_pacs.app.process import StopFlag
+    from ocunet_pacs.domain.ports import Ledger
     from ocunet_pacs.settings import Settings
     from ocunet_pacs.settings.intake import Source
 
@@ -48,7 +49,7 @@ def listen(settings: Settings) -> int:
         now=utc_now,
         new_token=lambda: uuid.uuid4().hex,
         count=metrics.count,
-        released=jobs.hasten_studies,
+        released=lambda study_instance_uids: _hasten(jobs, study_instance_uids),
     )
     if not _start(listener, stop):
         return 0
@@ -72,6 +73,12 @@ def listen(settings: Settings) -> int:
     engine.dispose()
     structlog.get_logger().info("stopped")
     return 0
+
+
+def _hasten(ledger: Ledger, study_instance_uids: frozenset[str]) -> None:
+    """What a source sent was the whole of it: close its studies at the next look."""
+    hastened = ledger.hasten_studies(study_instance_uids)
+    structlog.get_logger().info("studies_hastened", studies=hastened)
 
 
 def listener_config(settings: Settings) -> ListenerConfig:

@@ -40,8 +40,9 @@ def identity_from(encoded: Mapping[int, bytes | None]) -> str:
     except Exception:  # noqa: BLE001 -- pydicom raises several kinds on names that no standard has
         encodings = ["iso8859"]
     values = [_decoded(encoded.get(tag) or b"", encodings) for tag in (NAME, ID, ISSUER)]
-    born = (encoded.get(BIRTH_DATE) or b"").decode("ascii", "replace").partition("\\")[0].strip(" \0")
-    return _digest([*values, born])
+    return _digest(
+        [*values, (encoded.get(BIRTH_DATE) or b"").decode("ascii", "replace").partition("\\")[0].strip(" \0")]
+    )
 
 
 def _decoded(value: bytes, encodings: list[str]) -> str:

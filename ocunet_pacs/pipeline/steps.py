@@ -26,6 +26,7 @@ from ocunet_pacs.pipeline.examine import Source, examine
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime, timedelta
+    from typing import Any
 
     from ocunet_pacs.domain.gates import Verdict
     from ocunet_pacs.domain.job import Job
@@ -205,21 +206,19 @@ def _why_silent(result: StudyResult, tools: AnalysisTools, predecessor: int | No
         return "nothing in the study is a photograph"
     if not tools.report_nothing_eligible:
         return "the site wants none where nothing is eligible"
-    if predecessor is not None:
-        earlier = json.loads(tools.ledger.analysis(predecessor).result or "{}")
-        if _said_before(result, earlier):
-            return "the last one gave the same reasons"
-    return ""
+    if predecessor is None or _says_more(result, json.loads(tools.ledger.analysis(predecessor).result or "{}")):
+        return ""
+    return "the last one gave the same reasons"
 
 
-def _said_before(result: StudyResult, earlier: Mapping[str, Any]) -> bool:
-    """Whether a report in which nothing is assessed would only repeat the earlier one, of which this is the JSON."""
+def _says_more(result: StudyResult, earlier: dict[str, Any]) -> bool:
+    """Whether a result without scores says anything that the earlier one, as it was saved, did not."""
     if result.patient_conflict and not earlier.get("patient_conflict"):
-        return False
+        return True
     images = earlier.get("images", [])
     said = {reason["code"] for image in images for reason in image["reasons"]}
-    same = said == {reason.code.value for image in result.images for reason in image.reasons}
-    return same and not any(image["scores"] for image in images)
+    says = {reason.code.value for image in result.images for reason in image.reasons}
+    return said != says or any(image["scores"] for image in images)
 
 
 def deliver(job: Job, tools: DeliveryTools, alive: Callable[[], None]) -> Outcome:

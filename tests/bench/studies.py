@@ -97,10 +97,7 @@ def run(name: str, url: str, total: int) -> None:
             look()
             looks.append(f"{words} {1000 * (time.perf_counter() - began):.2f}")
         wall, cpu = medians[-1]
-        say(
-            f"{name} {first + thousand:6}: {1000 * wall:6.2f} ms a study, {1000 * cpu:6.2f} ms CPU; "
-            f"{', '.join(looks)} ms"
-        )
+        say(f"{name} {first + thousand:6}: {1000 * wall:6.2f} ms a study, {1000 * cpu:6.2f} CPU; {', '.join(looks)}")
     walls, cpus = zip(*medians, strict=True)
     say(f"{name}: last by first {walls[-1] / walls[0]:.2f} wall clock, {cpus[-1] / cpus[0]:.2f} CPU")
     engine.dispose()

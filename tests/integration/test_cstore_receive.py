@@ -276,9 +276,9 @@ class Failing(FileLedger):
 
     after = False
 
-    def record_instance(self, instance: Any) -> bool:
+    def record_instance(self, instance: Any, has_file: Any = None) -> Any:
         if self.after:
-            super().record_instance(instance)
+            super().record_instance(instance, has_file)
         raise DatabaseError("the database does not answer")
 
 
