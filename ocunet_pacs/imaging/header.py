@@ -99,6 +99,7 @@ def header_of(ds: Dataset, *, has_pixel_data: bool, transfer_syntax_uid: str = "
     `transfer_syntax_uid` is how the data set arrived; where it is not given, what its file meta information says.
     """
     with quiet():
+        identity = identity_of(ds)  # first: asking for a value decodes it
         laterality, frame_lateralities = _lateralities(ds)
         return ImageHeader(
             study_instance_uid=text(ds, "StudyInstanceUID"),
@@ -131,7 +132,7 @@ def header_of(ds: Dataset, *, has_pixel_data: bool, transfer_syntax_uid: str = "
             field_of_view_degrees=number(ds, "HorizontalFieldOfView"),
             age_years=_age(ds),
             stereo_pairs=tuple(_stereo_pairs(ds)),
-            patient_identity=identity_of(ds),
+            patient_identity=identity,
         )
 
 

@@ -13,8 +13,10 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.dataelem import RawDataElement
 
 from ocunet_pacs.imaging.elements import text
+from ocunet_pacs.imaging.part10 import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,12 +30,30 @@ CHARACTER_SET, NAME, ID, ISSUER, BIRTH_DATE = 0x00080005, 0x00100010, 0x00100020
 
 
 def identity_of(ds: Dataset) -> str:
-    """sha256 (hex) over the patient whom the data set names; a value that cannot be read counts as absent."""
+    """sha256 (hex) over the patient whom the data set names; a value that cannot be read counts as absent.
+
+    From the encoded values where they are still there, so that it agrees with `identity_from` on whatever was sent.
+    """
+    raw = {int(tag): _raw_value(ds, tag) for tag in (CHARACTER_SET, NAME, ID, ISSUER, BIRTH_DATE) if tag in ds}
+    if all(isinstance(value, bytes) for value in raw.values()):
+        return identity_from(raw)
     return _digest([text(ds, keyword) for keyword in IDENTIFYING[1:]])
+
+
+def _raw_value(ds: Dataset, tag: int) -> bytes | None:
+    element = ds.get_item(tag)
+    if not isinstance(element, RawDataElement):
+        return None
+    return element.value or b""
 
 
 def identity_from(encoded: Mapping[int, bytes | None]) -> str:
     """The same from the values as they are encoded, by tag, for a reader that makes no data set."""
+    with quiet():  # a character set that does not fit is a deviation to tolerate
+        return _identity_from(encoded)
+
+
+def _identity_from(encoded: Mapping[int, bytes | None]) -> str:
     declared = (encoded.get(CHARACTER_SET) or b"").decode("ascii", "replace").strip(" \0")
     try:
         encodings = convert_encodings(declared.split("\\") if declared else "ISO_IR 6")

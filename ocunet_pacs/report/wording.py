@@ -65,6 +65,8 @@ REASON_WORDS: Mapping[ReasonCode, str] = MappingProxyType(
         ReasonCode.NOT_FUNDUS: "does not look like a fundus photograph",
         ReasonCode.UNGRADABLE: "not gradable",
         ReasonCode.DECODER_FAILED: "picture could not be decoded",
+        ReasonCode.FILE_REMOVED: "assessed in an earlier report, file no longer kept",
+        ReasonCode.FILE_MISSING: "file missing from the store",
     }
 )
 """Each reason in a reader's words, for the summary; the remarks give the details and the code."""

@@ -15,7 +15,8 @@ from ocunet_pacs.domain.labels import LABELS, Code, Urgency
 from ocunet_pacs.domain.result import ImageResult, Predecessor
 from ocunet_pacs.domain.study import Reason, ReasonCode
 from ocunet_pacs.imaging.header import read_header
-from ocunet_pacs.report import codes, header
+from ocunet_pacs.report import codes, header, wording
+from ocunet_pacs.report.readable import as_html, as_text
 from ocunet_pacs.report.reading import read_report
 from ocunet_pacs.report.report_settings import ReportSettings
 from ocunet_pacs.report.reporter import Reports
@@ -461,3 +462,27 @@ def test_our_own_objects_are_known_again_when_they_come_back(tmp_path: Path) -> 
         path.write_bytes(thing.content)
         assert read_header(path).made_by_us
     assert not read_header(next(iter(sources.values()))).made_by_us
+
+
+def test_a_report_warns_that_its_study_names_another_patient(tmp_path: Path) -> None:
+    reports = reporter()
+    result, sources, heatmaps, _ = with_heatmaps(tmp_path, reports, (image(1, "R", DR=0.9),))
+    assert wording.OTHER_PATIENT not in texts(read(reports.report(result, sources, heatmaps)))
+    warned = read(reports.report(replace(result, patient_conflict=True), sources, heatmaps))
+    assert read_report(warned).banner == (wording.OTHER_PATIENT,)
+    words = " ".join(as_text(warned).split())
+    assert words.index("received with other patient data") < words.index("Summary"), "before anything that is claimed"
+    assert wording.OTHER_PATIENT.partition("(")[0].strip() in as_html(warned, {})
+
+
+def test_an_image_whose_file_is_no_longer_kept_is_named_and_not_referenced(tmp_path: Path) -> None:
+    reports = reporter()
+    reason = Reason(ReasonCode.FILE_REMOVED, "analysed in an earlier revision; its file is no longer kept")
+    result, sources, heatmaps, _ = with_heatmaps(tmp_path, reports, (image(1, "R", DR=0.9),))
+    gone = replace(image(2, "U"), scores=(), reasons=(reason,))
+    ds = read(reports.report(replace(result, images=(*result.images, gone)), sources, heatmaps))
+    assert "no longer kept (file_removed)" in texts(ds)
+    references = [
+        str(i.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) for i in walk(ds) if "ReferencedSOPSequence" in i
+    ]
+    assert gone.sop_instance_uid not in references
