@@ -101,7 +101,8 @@ class SqlQueue(JobQueue):
         if state is not None:
             query = query.where(jobs.c.state == _literal(state))
         if kind is not None:
-            query = query.where(jobs.c.kind == kind)
+            # Not a bare column: SQLite would go through every job of the kind that ever was.
+            query = query.where(func.lower(jobs.c.kind) == kind.value)
         with transaction(self._reading) as connection:
             return [as_job(row) for row in connection.execute(query)]
 

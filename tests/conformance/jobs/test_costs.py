@@ -1,0 +1,104 @@
+"""What a study costs does not depend on how many there were. Counted in work done, never in time."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import event, text
+
+from ocunet_pacs.domain.job import JobKind, JobState
+from ocunet_pacs.domain.upkeep import FileOwner
+from ocunet_pacs.jobs.engine import open_engine
+from ocunet_pacs.jobs.sql import SqlJobs
+from ocunet_pacs.jobs.sql_backfill import SqlBackfill
+from tests.conformance.jobs.builders import BOTH, everybody_lives, image
+from tests.conformance.jobs.whole_study import FORCE, START, multiply, one_study
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Engine
+
+FIRST, TIMES = 12, 100
+TABLES = ("studies", "instances", "analyses", "outputs", "deliveries", "jobs")
+GRAIN = 5
+
+
+def clockwork(engine: Engine) -> dict[str, Callable[[], object]]:
+    """What runs by the clock, or whenever somebody asks, beside the way of a study."""
+    store = SqlJobs(engine)
+    later = START + timedelta(days=1)
+    return {
+        "close": lambda: store.studies_due(later, FORCE),
+        "hasten": lambda: store.hasten_studies({"1.2.1", "1.2.999"}),
+        "reap": lambda: store.reap(later, everybody_lives),
+        "nothing to claim": lambda: store.claim(BOTH, "a worker", START - FORCE, FORCE),
+        "nothing to remove": lambda: store.removable_studies(START, None, 10),
+        "a page to remove": lambda: store.removable_studies(later, None, 10),
+        "a page of rows": lambda: store.kept_files(FileOwner.RESULTS, 0, 10),
+        "keys": lambda: store.file_states(FileOwner.INSTANCES, ["key-of-1.2.1.1.1", "a stranger"]),
+        "counts of status": store.upkeep_counts,
+        "the dead": lambda: store.find(state=JobState.DEAD, limit=5),
+        "the dead of a kind": lambda: store.find(state=JobState.DEAD, kind=JobKind.DELIVER, limit=5),
+        "a resend": lambda: store.record_instance(image("1.2.1.1.1", "1.2.1", later, patient=f"{1:064}")),
+        "what waits": lambda: SqlBackfill(engine).unfinished_studies(100),
+    }
+
+
+def test_no_step_works_harder_when_the_tables_have_grown(sqlite_engine: Engine) -> None:
+    """SQLite counts the instructions of its virtual machine, so the same work is the same number everywhere."""
+    instructions = 0
+
+    def count() -> None:
+        nonlocal instructions
+        instructions += GRAIN
+
+    event.listen(sqlite_engine, "connect", lambda connection, _record: connection.set_progress_handler(count, GRAIN))
+    sqlite_engine.dispose()
+    store = SqlJobs(sqlite_engine)
+
+    def cost(call: Callable[[], object]) -> int:
+        before = instructions
+        call()
+        return instructions - before
+
+    for number in range(FIRST):
+        one_study(store, number)
+    calls = clockwork(sqlite_engine)
+    early = {name: cost(call) for name, call in calls.items()} | {"a study": cost(lambda: one_study(store, FIRST))}
+    multiply(sqlite_engine, TIMES)
+    late = {name: cost(call) for name, call in calls.items()} | {"a study": cost(lambda: one_study(store, FIRST + 1))}
+    grown = {name: (early[name], late[name]) for name in early if late[name] > 1.2 * early[name] + 2 * GRAIN}
+    assert not grown
+
+
+@pytest.mark.peers
+def test_no_step_reads_a_whole_table_of_postgres(postgres_engine: Engine) -> None:
+    url = postgres_engine.url.render_as_string(hide_password=False)
+    store = SqlJobs(postgres_engine)
+    for number in range(FIRST):
+        one_study(store, number)
+    multiply(postgres_engine, TIMES)
+    with postgres_engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"ANALYZE {', '.join(TABLES)}"))
+
+    def read_in_sequence() -> dict[str, int]:
+        names = ", ".join(f"'{name}'" for name in TABLES)
+        query = f"SELECT relname, seq_tup_read FROM pg_stat_user_tables WHERE relname IN ({names})"
+        with postgres_engine.connect() as connection:
+            return {row.relname: row.seq_tup_read for row in connection.execute(text(query))}
+
+    postgres_engine.dispose()
+    time.sleep(1.5)  # sessions that end hand in their counts, but not at once
+    before = read_in_sequence()
+    engine = open_engine(url)
+    for call in clockwork(engine).values():
+        call()
+    one_study(SqlJobs(engine), FIRST)
+    engine.dispose()
+    time.sleep(1.5)
+    after = read_in_sequence()
+    assert {name: after[name] - before[name] for name in TABLES} == dict.fromkeys(TABLES, 0)

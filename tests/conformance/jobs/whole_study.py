@@ -1,0 +1,76 @@
+"""One study on its whole way through queue and ledger, and a database that has seen many."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from ocunet_pacs.domain.job import Done, JobKind
+from ocunet_pacs.domain.ledger import Finish
+from ocunet_pacs.domain.result import OutputKind
+from ocunet_pacs.jobs.schema import metadata
+from tests.conformance.jobs.builders import LEASE, image, output
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from ocunet_pacs.jobs.sql import SqlJobs
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+FORCE = timedelta(hours=1)
+
+_STEP = 1_000_000
+_SHIFTED = ("id", "study_id", "analysis_id", "output_id", "subject_id")
+_SUFFIXED = ("study_instance_uid", "sop_instance_uid", "file_key", "key")
+
+
+def one_study(store: SqlJobs, number: int) -> None:
+    """From the first of two images to the last of two deliveries."""
+    now = START + timedelta(seconds=number)
+    study = f"1.2.{number}"
+    for ordinal in (1, 2):
+        assert store.record_instance(image(f"{study}.1.{ordinal}", study, now, patient=f"{number:064}"))
+    (due,) = store.studies_due(now, FORCE)
+    assert store.close_study(due, now, 3)
+    job = store.claim([JobKind.ANALYSE], "work", now, LEASE)
+    assert job is not None
+    row = store.analysis(job.subject_id)
+    assert len(store.analysis_instances(row.id)) == 2
+    assert store.predecessor(row.id) is None
+    finish = store.finish_analysis(
+        job,
+        key=f"key of {number}",
+        result="{}" * 500,
+        outputs=[output(f"2.25.1{number}", OutputKind.HEATMAP), output(f"2.25.2{number}")],
+        destinations=["pacs"],
+        expected_predecessor=None,
+        delivery_attempts=12,
+        now=now,
+    )
+    assert finish is Finish.APPLIED
+    for _ in range(2):
+        deliver = store.claim([JobKind.DELIVER], "deliver", now, LEASE)
+        assert deliver is not None
+        store.record_delivery(store.delivery(deliver.subject_id).id, 0, "", now)
+        assert store.finish(deliver, Done(), now, 0.0)
+
+
+def multiply(engine: Engine, times: int) -> None:
+    """Copy whatever is there `times` times over, under other ids and UIDs."""
+    tables = [table for table in metadata.sorted_tables if table.name not in {"housekeeping", "backfill_studies"}]
+    with engine.begin() as connection:
+        for copy in range(1, times + 1):
+            for table in tables:
+                names = [column.name for column in table.columns]
+                values = ", ".join(_of_copy(name, copy) for name in names)
+                copied = f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {values} FROM {table.name}"
+                connection.execute(text(f"{copied} WHERE id < {_STEP}"))
+
+
+def _of_copy(name: str, copy: int) -> str:
+    """What stands in a column of a copied row, as SQL."""
+    if name in _SHIFTED:
+        return f"{name} + {copy * _STEP}"
+    return f"{name} || '.c{copy}'" if name in _SUFFIXED else name
