@@ -61,6 +61,7 @@ class Listener:
 
     `released` is told, by the association's own thread, which studies an association brought that was released (not
     aborted) by a sender whose source says close_on_release: their Study Instance UIDs, without our own results'.
+    ConfigError when the TLS files cannot be used.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Listener:
         released: Callable[[frozenset[str]], object] | None = None,
     ) -> None:
         self._config = config
+        self._context = server_context(config.tls) if config.tls is not None else None
         self._released = released
         self._reception = Reception(
             files,
@@ -126,15 +128,15 @@ class Listener:
         return sum(len(server.active_associations) for server in self._servers)
 
     def start(self) -> None:
-        """Bind the ports and accept in threads of their own. ConfigError when port or TLS files cannot be used."""
+        """Bind the ports and accept in threads of their own. ConfigError when a port cannot be had."""
         quiet_pynetdicom()
         config = self._config
         servers: list[Server] = []
         try:
             if config.port is not None:
                 servers.append(self._bind("dicom.port", config.port, None))
-            if config.tls is not None:
-                servers.append(self._bind("tls.port", config.tls_port, server_context(config.tls)))
+            if self._context is not None:
+                servers.append(self._bind("tls.port", config.tls_port, self._context))
         except ConfigError:
             for server in servers:
                 server.server_close()

@@ -11,7 +11,7 @@ import os
 import select
 from contextlib import suppress
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from pynetdicom import evt
@@ -87,7 +87,8 @@ class UpperLayer(DULServiceProvider):
             if self._acceptor.requestor.primitive is None:
                 # Gone before it asked for an association, as the probes of load balancers are. Nothing in the queue is
                 # what it takes for a time-out of the negotiation, which nobody needs to wait for.
-                self.to_user_queue.put(None)
+                nothing: Any = None
+                self.to_user_queue.put(nothing)
             self._acceptor.provider.wake()
 
     def _turn(self) -> None:

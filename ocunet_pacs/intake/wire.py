@@ -30,12 +30,14 @@ from pynetdicom.pdu_primitives import P_DATA
 
 from ocunet_pacs.domain.errors import StoreError
 from ocunet_pacs.intake.admission import INCOMPLETE_REQUEST
+from ocunet_pacs.intake.answers import store_answer
 from ocunet_pacs.intake.part10 import file_head
 from ocunet_pacs.intake.patience import Patience
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
     from pynetdicom.dimse import _QueueItem
+    from pynetdicom.dimse_primitives import DimsePrimitiveType
 
     from ocunet_pacs.intake.connection import BlockSocket
     from ocunet_pacs.intake.reception import IncomingFile, Reception
@@ -262,6 +264,19 @@ class SpoolingProvider(DIMSEServiceProvider):
         response.ErrorComment = INCOMPLETE_REQUEST.comment  # type: ignore[assignment]
         self.send_msg(response, context_id or 1)
         return None, None
+
+    def send_msg(self, primitive: DimsePrimitiveType, context_id: int) -> None:
+        """Send a message: the answer to a C-STORE as the bytes that it is, all else in pynetdicom's way."""
+        if not isinstance(primitive, C_STORE) or primitive.MessageIDBeingRespondedTo is None:
+            super().send_msg(primitive, context_id)
+            return
+        fragment = bytes((_COMMAND | _LAST,)) + store_answer(primitive)
+        if 0 < self.maximum_pdu_size < len(fragment) + 6:
+            super().send_msg(primitive, context_id)
+            return
+        pdu = P_DATA()
+        pdu.presentation_data_value_list = [[context_id, fragment]]  # type: ignore[list-item]
+        self.dul.send_pdu(pdu)
 
     def wake(self) -> None:
         """Let the service thread look at what else there is: a release, an abort, the end."""

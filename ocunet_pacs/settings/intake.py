@@ -59,10 +59,10 @@ class Source(Section):
     ae_title: AETitle | None = Field(default=None, description="its calling AE title; null: any")
     address: Network | None = Field(default=None, description="its address or network; null: any")
     max_associations: int | None = Field(
-        default=None, ge=1, description="associations at once; null: no limit of its own"
+        default=None, ge=1, description="associations at once with a process; null: no limit of its own"
     )
     max_instances_per_minute: int | None = Field(
-        default=None, ge=1, description="more are answered 0xA700; null: any number"
+        default=None, ge=1, description="more to a process are answered 0xA700; null: any number"
     )
     quiet_period: Duration | None = Field(default=None, description="instead of assembly.quiet_period")
     close_on_release: bool | None = Field(default=None, description="instead of assembly.close_on_release")

@@ -30,9 +30,9 @@ from tests.orthanc import orthanc
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ROUNDS = 3
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 PROCESSES = (1, 2, 4)
-ASSOCIATIONS = (1, 4)
+ASSOCIATIONS = tuple(map(int, os.environ.get("BENCH_ASSOCIATIONS", "1,4").split(",")))
 BASE = ("storescp", "orthanc")
 
 
