@@ -56,6 +56,8 @@ class BlockSocket(AssociationSocket):
 
     def peek(self, count: int) -> bytes:
         """The next `count` bytes, which stay; fewer when the peer closed the connection. OSError."""
+        if self._end - self._start >= count:
+            return bytes(self._ahead[self._start : self._start + count])
         patience = Patience(self.assoc.network_timeout)
         while self._end - self._start < count:
             if self._start:
@@ -87,6 +89,10 @@ class BlockSocket(AssociationSocket):
 
     def exactly(self, count: int) -> bytes:
         """The next `count` bytes. ConnectionResetError, OSError."""
+        start = self._start
+        if self._end - start >= count:
+            self._start = start + count
+            return bytes(self._ahead[start : start + count])
         found = self.recv(count)
         if len(found) < count:
             raise ConnectionResetError(errno.ECONNRESET, "the peer closed the connection inside a PDU")

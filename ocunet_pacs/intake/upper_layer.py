@@ -95,7 +95,9 @@ class UpperLayer(DULServiceProvider):
         if self.artim_timer.expired:
             self.event_queue.put("Evt18")
         try:
-            if not self._process_recv_primitive() and self._is_transport_event():
+            busy = self._process_recv_primitive()
+            if not busy and self._is_transport_event():
+                busy = True
                 self._idle_timer.restart()
             event = None if self.event_queue.empty() else self.event_queue.get_nowait()
             if event is not None:
@@ -104,7 +106,8 @@ class UpperLayer(DULServiceProvider):
             self._abort_at_once(error)
             return
         if event is None:
-            self._wait()
+            if not busy:
+                self._wait()
         elif not self.to_user_queue.empty():
             self._acceptor.provider.wake()
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHMARKS = ("stages", "preprocess", "forward", "heatmap", "gpu", "end_to_end", "memory", "quality", "studies", "receive")
+BENCHMARKS = (
+    "stages",
+    "preprocess",
+    "forward",
+    "heatmap",
+    "gpu",
+    "end_to_end",
+    "memory",
+    "quality",
+    "studies",
+    "receive",
+)
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHMARKS:
