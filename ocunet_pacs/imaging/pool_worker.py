@@ -5,14 +5,10 @@ It is started with the number of its end of a socket, is told over it what to do
 
 from __future__ import annotations
 
-import os
 import pickle
-import resource
-import select
 import signal
 import socket
 import sys
-import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +17,7 @@ import cv2
 
 from ocunet_pacs.domain.errors import BadInput
 from ocunet_pacs.imaging import messages
+from ocunet_pacs.imaging.confined import end_with, settle_limits, settle_signals, silence
 from ocunet_pacs.imaging.decode import frames
 from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.imaging.prepare import prepare
@@ -36,13 +33,13 @@ _ORPHAN_GRACE_S = 5
 
 def main() -> None:
     """Work until the other end of the socket closes."""
-    _settle_signals()
+    settle_signals()
     channel = socket.socket(fileno=int(sys.argv[1]))
     orders: Orders = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from the process that started this one
     cv2.setNumThreads(1)
-    threading.Thread(target=_end_with_parent, args=(channel.fileno(),), daemon=True).start()
-    _settle_limits(orders.memory_bytes)
-    _silence()
+    end_with(channel)
+    settle_limits(orders.memory_bytes)
+    silence()
     with suppress(messages.Broken, OSError):
         messages.send(channel, {"ready": True})
         _serve(channel, orders)
@@ -85,44 +82,6 @@ def _photographs(path: Path, orders: Orders) -> Iterator[tuple[Message, list[Arr
     for number, rgb in enumerate(frames(path), 1):
         message, *arrays = messages.photograph_out(prepare(orders.spec, rgb, orders.limits, reuse=True))
         yield {"photograph": message, "last": number >= declared}, list(arrays)
-
-
-def _settle_signals() -> None:
-    """What ends the pool's process is the pool's to decide; what it inherited from there is undone."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    for number in (signal.SIGALRM, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL):
-        signal.signal(number, signal.SIG_DFL)
-
-
-def _settle_limits(memory_bytes: int | None) -> None:
-    """No core file, which would hold a picture; not more memory than allowed on top of what is in use now.
-
-    Where the machine itself runs out of memory, this process goes first.
-    """
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if memory_bytes is not None:
-        pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
-        limit = pages * resource.getpagesize() + memory_bytes
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
-
-
-def _silence() -> None:
-    """The codecs write what they think of a file to standard error, and quote it."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(nowhere, stream)
-
-
-def _end_with_parent(descriptor: int) -> None:
-    """End as soon as the other end of the socket is closed, whatever the process is at."""
-    poller = select.poll()
-    poller.register(descriptor, 0)  # no event but the hang-up, which is always reported
-    poller.poll()
-    os._exit(0)
 
 
 if __name__ == "__main__":
