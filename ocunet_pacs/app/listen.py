@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from contextlib import suppress
-from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from ocunet_pacs import systemd
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.process import FIRST_LISTENER, Watchdog, announce_ready, role_name, stop_on_signals, utc_now
+from ocunet_pacs.app.sources import listed_rule, source_rule
 from ocunet_pacs.domain.errors import ConfigError
 from ocunet_pacs.intake.access import SourceRule
 from ocunet_pacs.intake.identity import read_identity
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ocunet_pacs.app.process import StopFlag
     from ocunet_pacs.domain.ports import Ledger
     from ocunet_pacs.settings import Settings
-    from ocunet_pacs.settings.intake import Source
 
 _PORT_PATIENCE = 20
 """Tries, half a second apart, for a port that the process before us has not let go of yet."""
@@ -97,33 +96,11 @@ def listener_config(settings: Settings) -> ListenerConfig:
         check_called_ae_title=dicom.check_called_ae_title,
         max_associations=dicom.max_associations,
         idle_timeout=dicom.idle_timeout,
-        sources=(*(_rule(source, settings) for source in settings.sources), *_ourselves(settings)),
+        sources=(*(listed_rule(source, settings) for source in settings.sources), *_ourselves(settings)),
         others=None if dicom.only_listed_sources else source_rule(settings),
         tls=files,
         tls_port=tls.port,
         share_port=dicom.processes > 1,
-    )
-
-
-def source_rule(settings: Settings, name: str = "") -> SourceRule:
-    """A sender without settings of its own: one that is not listed, or another way in."""
-    return SourceRule(
-        name=name,
-        quiet_period=settings.assembly.quiet_period,
-        close_on_release=settings.assembly.close_on_release,
-    )
-
-
-def _rule(source: Source, settings: Settings) -> SourceRule:
-    usual = source_rule(settings, source.name)
-    return replace(
-        usual,
-        ae_title=source.ae_title,
-        network=None if source.address is None else ip_network(source.address),
-        max_associations=source.max_associations,
-        max_instances_per_minute=source.max_instances_per_minute,
-        quiet_period=source.quiet_period or usual.quiet_period,
-        close_on_release=usual.close_on_release if source.close_on_release is None else source.close_on_release,
     )
 
 
