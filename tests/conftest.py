@@ -24,6 +24,17 @@ def program(name: str) -> str:
     return found
 
 
+def plugin(name: str) -> str:
+    """Path of a plug-in of Orthanc's; missing: as for `program`."""
+    path = Path("/usr/share/orthanc/plugins") / name
+    if not path.exists():
+        message = f"{name} is not installed (apt install orthanc-dicomweb)"
+        if os.environ.get("REQUIRE_PEERS") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return str(path)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with real photographs, the reference checkpoint and the facts."""

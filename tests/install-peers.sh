@@ -1,14 +1,15 @@
 #!/bin/sh
-# Install the programs that the tests talk to, where that is possible: Debian's dcmtk, dicom3tools, Orthanc,
-# and strace, which records what the listener does to its disk.
+# Install the programs that the tests talk to, where that is possible: Debian's dcmtk, dicom3tools, Orthanc with its
+# DICOMweb plug-in, openssl, and strace, which records what the listener does to its disk.
 # (PostgreSQL for the tests comes from PyPI with the `test` extra.) Without root it only says what is missing, and the
 # tests that need it are skipped, or fail where REQUIRE_PEERS=1.
 set -eu
 
 missing=
-for pair in storescu:dcmtk dciodvfy:dicom3tools Orthanc:orthanc strace:strace; do
+for pair in storescu:dcmtk dciodvfy:dicom3tools Orthanc:orthanc openssl:openssl strace:strace; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || [ -x "/usr/sbin/${pair%%:*}" ] || missing="$missing ${pair#*:}"
 done
+[ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 
 class Status(IntEnum):
-    """The statuses that the listener answers with (PS3.7 annex C, PS3.4 table B.2-1)."""
+    """The statuses that a sender is answered with (PS3.7 annex C, PS3.4 table B.2-1, PS3.18 section I.2.2)."""
 
     SUCCESS = 0x0000
     PROCESSING_FAILURE = 0x0110
+    SOP_CLASS_NOT_SUPPORTED = 0x0122
     OUT_OF_RESOURCES = 0xA700
     DATA_SET_DOES_NOT_MATCH = 0xA900
     CANNOT_UNDERSTAND = 0xC000
+    TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,10 @@ OUT_OF_SPACE = Refusal(Status.OUT_OF_RESOURCES, "No space for another file; send
 TOO_FAST = Refusal(Status.OUT_OF_RESOURCES, "More objects a minute than agreed; send again later")
 STORE_FAILED = Refusal(Status.OUT_OF_RESOURCES, "The store does not take files now; send again later")
 LEDGER_FAILED = Refusal(Status.PROCESSING_FAILURE, "The object could not be recorded; send again later")
+NOT_PART_10 = Refusal(Status.CANNOT_UNDERSTAND, "The file is not a DICOM file with file meta information")
+SOP_CLASS = Refusal(Status.SOP_CLASS_NOT_SUPPORTED, "Objects of this SOP class are not stored here")
+TRANSFER_SYNTAX = Refusal(Status.TRANSFER_SYNTAX_NOT_SUPPORTED, "The transfer syntax is not supported")
+OTHER_STUDY = Refusal(Status.DATA_SET_DOES_NOT_MATCH, "Study Instance UID is not that of the request")
 UNEXPECTED = Refusal(Status.PROCESSING_FAILURE, "Unexpected error; the receiver's log has the details")
 
 _UID = re.compile(r"[0-9.]{1,64}")

@@ -95,6 +95,8 @@ class StoreRequest:
     source: SourceRule = UNLISTED
     way: str = "dicom"
     """How it came; a label of the count."""
+    only_study_uid: str = ""
+    """Where it is given, objects of any other study are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,10 @@ class Reception:
 
     def refuse(self, request: StoreRequest, error: Exception) -> Refusal:
         """The answer, logged and counted, to an object whose bytes could not be kept."""
-        refusal = refusal_for(error)
+        return self.turn_away(request, refusal_for(error))
+
+    def turn_away(self, request: StoreRequest, refusal: Refusal) -> Refusal:
+        """The answer, logged and counted, to an object that is refused before it was kept."""
         _log_for(request).warning("instance_refused", status=f"0x{refusal.status:04X}", reason=refusal.comment)
         self._counted(request, "refused", refusal.comment)
         return refusal
@@ -199,6 +204,8 @@ class Reception:
         )
         if refusal is not None:
             return refusal
+        if request.only_study_uid not in {"", header.study_instance_uid}:
+            return admission.OTHER_STUDY
         if not complete:
             return admission.TRUNCATED
         arrival, ours = self._record(request, file, header)

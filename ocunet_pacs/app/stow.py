@@ -1,0 +1,134 @@
+"""`stow`: the role that receives over the web, beside `listen` and like it. Loads neither torch nor OpenCV."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ocunet_pacs import systemd
+from ocunet_pacs.app.database import open_database
+from ocunet_pacs.app.housekeeping import Housekeeping
+from ocunet_pacs.app.process import Watchdog, announce_ready, stop_on_signals, utc_now
+from ocunet_pacs.app.sources import listed_rule, source_rule
+from ocunet_pacs.domain.errors import ConfigError, OcunetError
+from ocunet_pacs.imaging.header import read_header
+from ocunet_pacs.intake.access import Pace
+from ocunet_pacs.intake.arriving import Sender
+from ocunet_pacs.intake.reception import Reception
+from ocunet_pacs.intake.stow import StowConfig, stow_app
+from ocunet_pacs.intake.web import WebServer, tls_context
+from ocunet_pacs.jobs.sql import SqlJobs
+from ocunet_pacs.metrics import Metrics
+from ocunet_pacs.store.files import Files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ocunet_pacs.app.process import StopFlag
+    from ocunet_pacs.domain.ports import Count, Ledger
+    from ocunet_pacs.settings import Settings
+
+_PORT_PATIENCE = 20
+"""Tries, half a second apart, for a port that the process before us has not let go of yet."""
+_CONNECTIONS_A_REQUEST = 4
+
+
+def stow(settings: Settings) -> int:
+    """Run until asked to stop; the exit status. ConfigError where it is not enabled, or the port cannot be had."""
+    if not settings.stow.enabled:
+        raise ConfigError(["stow.enabled: is false, so there is nothing to run"])
+    stop = stop_on_signals()
+    engine = open_database(settings)
+    jobs, files = SqlJobs(engine), Files(settings.store.path)
+    files.clean_incoming(utc_now() - timedelta(hours=1))
+    metrics = Metrics()
+    server = web_server(settings, files, jobs, metrics.count)
+    if not _start(server, stop):
+        return 0
+    stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
+    housekeeping = Housekeeping()
+    housekeeping.reap(jobs)
+    housekeeping.close_studies(jobs, settings)
+    housekeeping.start()
+    announce_ready("stow")
+    watchdog = Watchdog()
+    while not stop.wait(1.0):
+        if not server.is_running:
+            raise OcunetError("the web server ended by itself")
+        watchdog.beat()
+    systemd.notify("STOPPING=1")
+    server.stop()
+    housekeeping.stop()
+    stop_metrics()
+    engine.dispose()
+    structlog.get_logger().info("stopped")
+    return 0
+
+
+def web_server(settings: Settings, files: Files, ledger: Ledger, count: Count) -> WebServer:
+    """The server that the settings describe, not yet started. ConfigError where its certificates cannot be used."""
+    ours = settings.stow
+    reception = Reception(
+        files,
+        ledger,
+        read_header=read_header,
+        now=utc_now,
+        new_token=lambda: uuid.uuid4().hex,
+        min_free_bytes=settings.store.min_free,
+        pace=Pace(time.monotonic),
+        count=count,
+    )
+    config = StowConfig(
+        token=ours.token or "",
+        base=ours.base,
+        max_request=ours.max_request,
+        max_requests=ours.max_requests,
+        silence=ours.idle_timeout,
+    )
+    app = stow_app(reception, config, sender_at=senders(settings), count=count)
+    tls = None
+    if ours.certificate is not None and ours.key is not None:
+        tls = tls_context(ours.certificate, ours.key, ours.client_authority)
+
+    def on_bad_handshake(peer: str) -> None:
+        count("security_events", kind="stow_handshake_failed")
+        structlog.get_logger().warning("stow_handshake_failed", peer=peer)
+
+    return WebServer(
+        app,
+        host=ours.host,
+        port=ours.port,
+        tls=tls,
+        max_connections=_CONNECTIONS_A_REQUEST * ours.max_requests,
+        on_bad_handshake=on_bad_handshake,
+    )
+
+
+def senders(settings: Settings) -> Callable[[str], Sender]:
+    """Who sends from an address: the first source without AE title that it fits, else just "stow"."""
+    known = [listed_rule(source, settings) for source in settings.sources if source.ae_title is None]
+    other = source_rule(settings, "stow")
+
+    def sender_at(address: str) -> Sender:
+        return Sender("stow", next((rule for rule in known if rule.fits("", address)), other), "STOW")
+
+    return sender_at
+
+
+def _start(server: WebServer, stop: StopFlag) -> bool:
+    """Bind the port, with patience: after a crash the kernel may hold it a moment longer. False when asked to stop."""
+    for attempt in range(1, _PORT_PATIENCE + 1):
+        try:
+            server.start()
+        except ConfigError:
+            if attempt == _PORT_PATIENCE:
+                raise
+            if stop.wait(0.5):
+                return False
+        else:
+            return True
+    return False
