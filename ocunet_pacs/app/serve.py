@@ -85,7 +85,9 @@ def roles(settings: Settings, devices: Path = NVIDIA_DEVICES) -> list[_Role]:
     listeners = (
         [_Role("listen", "listen")] if count == 1 else [_Role(f"listen-{number}", "listen") for number in range(count)]
     )
-    found = [*listeners, *workers, _Role("deliver", "deliver")]
+    optional = {"stow": settings.stow.enabled, "watch": bool(settings.watch)}
+    feeders = [_Role(name, name) for name, wanted in optional.items() if wanted]
+    found = [*listeners, *feeders, *workers, _Role("deliver", "deliver")]
     # All of them count into one folder, and the first answers for all.
     for role in found:
         role.environment = {**role.environment, MULTIPROCESS_VARIABLE: str(_metrics_folder(settings))}

@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 app.command("serve")(roles.serve)
 app.command("listen")(roles.listen)
+app.command("stow")(roles.stow)
+app.command("watch")(roles.watch)
 app.command("work")(roles.work)
 app.command("deliver")(roles.deliver)
 app.command("demo")(demo.demo)

@@ -1,4 +1,4 @@
-"""`serve` and its three roles: the commands that run for years."""
+"""`serve` and its roles: the commands that run for years."""
 
 from __future__ import annotations
 
@@ -18,6 +18,22 @@ def listen(config: ConfigOption = None) -> None:
     """Run the receiving role alone: C-STORE and C-ECHO in, studies closed into jobs."""
     settings = start_role(config, "listen")
     from ocunet_pacs.app.listen import listen as run
+
+    raise typer.Exit(run(settings))
+
+
+def stow(config: ConfigOption = None) -> None:
+    """Run the role that receives over the web alone: STOW-RS in, as set under `stow`."""
+    settings = start_role(config, "stow")
+    from ocunet_pacs.app.stow import stow as run
+
+    raise typer.Exit(run(settings))
+
+
+def watch(config: ConfigOption = None) -> None:
+    """Run the role that takes in files alone: pictures that cameras export to the folders under `watch`."""
+    settings = start_role(config, "watch")
+    from ocunet_pacs.app.watch import watch as run
 
     raise typer.Exit(run(settings))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ocunet_pacs.domain.gates import Gate
 from ocunet_pacs.settings.kinds import AETitle, Duration, Hours, Name, Network, Port, Section, Size
@@ -146,6 +148,7 @@ class Stow(Section):
     enabled: bool = Field(default=False, description="listen for STOW-RS")
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: Port = Field(default=8443, description="port to listen on; 0 takes a free one")
+    base: str = Field(default="/dicom-web", description="path before /studies; empty: none")
     token: str | None = Field(
         default=None,
         min_length=16,
@@ -157,7 +160,21 @@ class Stow(Section):
     client_authority: Path | None = Field(
         default=None, description="PEM file of authorities: senders must show a certificate of theirs"
     )
+    plain: bool = Field(default=False, description="listen without HTTPS on an address that other machines reach")
     max_request: Size = Field(default="2 GiB", validate_default=True, description="larger requests are refused")
+    idle_timeout: Duration = Field(
+        default="30s",
+        validate_default=True,
+        description="a sender that falls silent in a request is cut off",
+    )
+    max_requests: int = Field(default=16, ge=1, le=256, description="requests at once; more are answered 503")
+
+    @field_validator("base")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", value):
+            raise ValueError("expected a path such as /dicom-web, without a slash at its end, or nothing")
+        return value
 
     @model_validator(mode="after")
     def _is_guarded(self) -> Stow:
@@ -167,7 +184,22 @@ class Stow(Section):
             raise ValueError("stow.certificate and stow.key belong together")
         if self.client_authority is not None and self.certificate is None:
             raise ValueError("stow.client_authority needs stow.certificate and stow.key")
+        if self.enabled and self.certificate is None and not self.plain and not _is_loopback(self.host):
+            raise ValueError(
+                "stow without certificate and key would send token and patient data in the clear: give both, "
+                "keep stow.host at 127.0.0.1 behind a proxy, or allow it with stow.plain"
+            )
         return self
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+WATCH_GROUPS = ("patient_id", "patient_name", "laterality", "date", "accession", "study")
 
 
 class WatchFolder(Section):
@@ -180,10 +212,11 @@ class WatchFolder(Section):
     }
 
     name: Name = Field(description="short name, used in logs, metrics and as source")
-    path: Path = Field(description="the folder")
+    path: Path = Field(description="the folder; its subfolders are not looked into")
     pattern: str = Field(
         default="",
-        description="what file names say: groups patient_id, patient_name, laterality, date, accession, study",
+        description="what file names say without their extension, a regular expression that fits all of it; its groups:"
+        f" {', '.join(WATCH_GROUPS)}",
     )
     settle: Duration = Field(
         default="5s", validate_default=True, description="a file is complete when it did not change for this long"
@@ -197,4 +230,29 @@ class WatchFolder(Section):
     @model_validator(mode="after")
     def _gates_are_one_or_the_other(self) -> WatchFolder:
         _refuse_both(self)
+        return self
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_understood(cls, value: str) -> str:
+        try:
+            groups = set(re.compile(value).groupindex)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error.msg} at character {error.pos}") from None
+        unknown = sorted(groups - set(WATCH_GROUPS))
+        if unknown:
+            raise ValueError(f"unknown groups {', '.join(unknown)}; there are {', '.join(WATCH_GROUPS)}")
+        return value
+
+    @field_validator("path")
+    @classmethod
+    def _is_absolute(cls, value: Path) -> Path:
+        if not value.is_absolute():
+            raise ValueError("expected an absolute path")
+        return value
+
+    @model_validator(mode="after")
+    def _takes_something(self) -> WatchFolder:
+        if self.unnamed == "refuse" and not self.pattern:
+            raise ValueError("every picture would be refused: give a pattern, or set unnamed to accept")
         return self

@@ -61,6 +61,9 @@ class Settings(Section):
             names = [item.name for item in getattr(self, section)]
             if len(set(names)) != len(names):
                 raise ValueError(f"{section}: every one needs a name of its own")
+        folders = [folder.path for folder in self.watch]
+        if len(set(folders)) != len(folders):
+            raise ValueError("watch: every one needs a folder of its own")
         return self
 
     @model_validator(mode="after")

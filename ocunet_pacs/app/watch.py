@@ -1,0 +1,107 @@
+"""`watch`: the role for cameras that only export files. Folders are looked through, pictures become DICOM objects.
+
+By looking, every second or two, and not by waiting for events: a share on the network (SMB, NFS) tells nothing of what
+another machine wrote there, and a look at a folder whose files have been moved away costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+import uuid
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ocunet_pacs import systemd
+from ocunet_pacs.app.database import open_database
+from ocunet_pacs.app.housekeeping import Housekeeping
+from ocunet_pacs.app.process import Watchdog, announce_ready, stop_on_signals, utc_now
+from ocunet_pacs.app.sources import source_rule
+from ocunet_pacs.app.watch_folder import WatchedFolder
+from ocunet_pacs.app.watch_take import Taker
+from ocunet_pacs.domain.errors import ConfigError
+from ocunet_pacs.imaging.header import read_header
+from ocunet_pacs.imaging.wrapping import Wrapping
+from ocunet_pacs.intake.reception import Reception
+from ocunet_pacs.jobs.sql import SqlJobs
+from ocunet_pacs.metrics import Metrics
+from ocunet_pacs.store.files import Files
+
+if TYPE_CHECKING:
+    from ocunet_pacs.domain.ports import Count, Ledger
+    from ocunet_pacs.settings import Settings
+
+_SHORTEST_ROUND_S = 0.25
+_LONGEST_ROUND_S = 2.0
+
+
+def watch(settings: Settings) -> int:
+    """Run until asked to stop; the exit status. ConfigError where no folder is to be watched."""
+    if not settings.watch:
+        raise ConfigError(["watch: names no folder, so there is nothing to run"])
+    stop = stop_on_signals()
+    # Who opens a file for writing while we ask whether anybody has it open makes the kernel send this.
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    engine = open_database(settings)
+    jobs, files = SqlJobs(engine), Files(settings.store.path)
+    files.clean_incoming(utc_now() - timedelta(hours=1))
+    metrics = Metrics()
+    wrapping = Wrapping(timeout=settings.model.decode_timeout, memory_bytes=settings.model.decode_memory)
+    folders = watched_folders(settings, files, jobs, wrapping, metrics.count)
+    stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
+    housekeeping = Housekeeping()
+    housekeeping.reap(jobs)
+    housekeeping.close_studies(jobs, settings)
+    housekeeping.start()
+    announce_ready("watch")
+    structlog.get_logger().info("watching", folders=[folder.name for folder in settings.watch])
+    watchdog = Watchdog()
+
+    def go_on() -> bool:
+        watchdog.beat()
+        return not stop.is_set()
+
+    shortest = min(folder.settle.total_seconds() for folder in settings.watch)
+    interval = min(max(shortest / 3, _SHORTEST_ROUND_S), _LONGEST_ROUND_S)
+    while not stop.wait(interval):
+        watchdog.beat()
+        for folder in folders:
+            folder.round(go_on)
+    systemd.notify("STOPPING=1")
+    wrapping.close()
+    housekeeping.stop()
+    stop_metrics()
+    engine.dispose()
+    structlog.get_logger().info("stopped")
+    return 0
+
+
+def watched_folders(
+    settings: Settings, files: Files, ledger: Ledger, wrapping: Wrapping, count: Count
+) -> list[WatchedFolder]:
+    """What looks after each folder of the settings."""
+    notes = settings.store.path / "watch"
+    notes.mkdir(mode=0o700, exist_ok=True)
+    reception = Reception(
+        files,
+        ledger,
+        read_header=read_header,
+        now=utc_now,
+        new_token=lambda: uuid.uuid4().hex,
+        min_free_bytes=settings.store.min_free,
+        count=count,
+    )
+    log = structlog.get_logger()
+    return [
+        WatchedFolder(
+            folder,
+            Taker(folder, reception, wrapping, source_rule(settings, folder.name), scratch=files.incoming),
+            count,
+            notes=notes,
+            monotonic=time.monotonic,
+            log=log,
+        )
+        for folder in settings.watch
+    ]
