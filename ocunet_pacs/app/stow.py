@@ -15,9 +15,9 @@ from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.process import Watchdog, announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.app.sources import listed_rule, source_rule
 from ocunet_pacs.domain.errors import ConfigError, OcunetError
-from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.intake.access import Pace
 from ocunet_pacs.intake.arriving import Sender
+from ocunet_pacs.intake.identity import read_identity
 from ocunet_pacs.intake.reception import Reception
 from ocunet_pacs.intake.stow import StowConfig, stow_app
 from ocunet_pacs.intake.web import WebServer, tls_context
@@ -75,7 +75,7 @@ def web_server(settings: Settings, files: Files, ledger: Ledger, count: Count) -
     reception = Reception(
         files,
         ledger,
-        read_header=read_header,
+        read_header=read_identity,
         now=utc_now,
         new_token=lambda: uuid.uuid4().hex,
         min_free_bytes=settings.store.min_free,

@@ -22,8 +22,8 @@ from ocunet_pacs.app.sources import source_rule
 from ocunet_pacs.app.watch_folder import WatchedFolder
 from ocunet_pacs.app.watch_take import Taker
 from ocunet_pacs.domain.errors import ConfigError
-from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.imaging.wrapping import Wrapping
+from ocunet_pacs.intake.identity import read_identity
 from ocunet_pacs.intake.reception import Reception
 from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.metrics import Metrics
@@ -87,7 +87,7 @@ def watched_folders(
     reception = Reception(
         files,
         ledger,
-        read_header=read_header,
+        read_header=read_identity,
         now=utc_now,
         new_token=lambda: uuid.uuid4().hex,
         min_free_bytes=settings.store.min_free,
