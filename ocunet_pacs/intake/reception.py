@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -137,6 +139,7 @@ class Reception:
         self._min_free_bytes = min_free_bytes
         self._pace = pace
         self._count = count
+        self._undecided: deque[tuple[str, str]] = deque()
 
     def open(self, source: SourceRule) -> IncomingFile:
         """A file for the next object. StoreFull when there is no room for one, RateExceeded when it comes too soon."""
@@ -253,17 +256,33 @@ class Reception:
             raise
         if not arrival:
             self._files.remove(key)
+        self._settle()
         return arrival, ours
 
     def _forget(self, key: str, sop_instance_uid: str) -> None:
         """Remove the file of a row that could not be written, but only when it is certain that no row names it.
 
         A commit whose answer got lost may have happened: a row without a file would be a lost image, whereas a file
-        without a row is only litter.
+        without a row is only litter. While the database cannot be asked, it stays undecided: on a disk that is full,
+        litter would keep it full.
         """
-        row = self._ledger.find_instance(sop_instance_uid)
+        try:
+            row = self._ledger.find_instance(sop_instance_uid)
+        except DatabaseError:
+            self._undecided.append((key, sop_instance_uid))
+            return
         if row is None or row.file_key != key:
             self._files.remove(key)
+
+    def _settle(self) -> None:
+        """The database answers again: decide what was left open."""
+        for _ in range(len(self._undecided)):
+            try:
+                key, sop_instance_uid = self._undecided.popleft()
+            except IndexError:
+                return  # another thread was quicker
+            with suppress(StoreError):  # it stays as litter, which the check of the store finds
+                self._forget(key, sop_instance_uid)
 
 
 def refusal_for(error: Exception) -> Refusal:
