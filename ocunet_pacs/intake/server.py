@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
+import time
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 WAITING_ROOM = 64
 """Connections beyond the limit of associations that may be open while they are asking for one."""
+_PAUSE = 0.5
+"""Seconds before a connection is accepted again that there was no file descriptor for."""
 _SENDERS_WORDS = frozenset(
     {"application_context", "protocol_version", "calling_ae_title", "address", "called_ae_title"}
 )
@@ -176,7 +180,14 @@ class Server(AssociationServer):
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         """The next connection, as it is: pynetdicom would do the TLS handshake here and let everybody else wait."""
         assert self.socket is not None
-        connection, address = self.socket.accept()
+        try:
+            connection, address = self.socket.accept()
+        except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE}:
+                # The connection stays in the queue, and this is called again at once.
+                structlog.get_logger().error("connection_not_accepted", reason="no file descriptor is left")
+                time.sleep(_PAUSE)
+            raise
         with suppress(OSError):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection, address

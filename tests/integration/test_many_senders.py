@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
+import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,6 +99,25 @@ def test_health_checks_cost_neither_memory_nor_threads_nor_files(tmp_path: Path)
         grown = listener.resident_bytes() - before[0]
     # 4 MiB would be 1.7 KB each: less than a single association's objects take.
     assert grown < 4 << 20, f"{grown / 2**10:.0f} KiB"
+
+
+def test_a_listener_without_file_descriptors_left_recovers_when_there_are_some(tmp_path: Path) -> None:
+    with listening(tmp_path) as listener:
+        (pid,) = listener.pids
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (40, 40))
+        with ExitStack() as stack:
+            for _ in range(40):
+                stack.enter_context(socket.create_connection(("127.0.0.1", listener.port), timeout=30))
+            _settled(lambda: "connection_not_accepted" in listener.log() or "connection_failed" in listener.log())
+        _settled(lambda: _answers(listener.port))
+
+
+def _answers(port: int) -> bool:
+    try:
+        echo_once(port)
+    except (AssertionError, OSError):
+        return False
+    return True
 
 
 def _echo(port: int, count: int) -> None:
