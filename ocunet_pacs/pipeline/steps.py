@@ -208,6 +208,8 @@ def _why_silent(result: StudyResult, tools: AnalysisTools, predecessor: int | No
         return "the site wants none where nothing is eligible"
     if predecessor is None or _says_more(result, json.loads(tools.ledger.analysis(predecessor).result or "{}")):
         return ""
+    if any(reason.code is ReasonCode.FILE_REMOVED for image in result.images for reason in image.reasons):
+        return "the last one holds for the photographs whose files are no longer kept"
     return "the last one gave the same reasons"
 
 
@@ -215,6 +217,9 @@ def _says_more(result: StudyResult, earlier: dict[str, Any]) -> bool:
     """Whether a result without scores says anything that the earlier one, as it was saved, did not."""
     if result.patient_conflict and not earlier.get("patient_conflict"):
         return True
+    photographs = [image for image in result.images if not image.is_context]
+    if all(reason.code is ReasonCode.FILE_REMOVED for image in photographs for reason in image.reasons):
+        return False
     images = earlier.get("images", [])
     said = {reason["code"] for image in images for reason in image["reasons"]}
     says = {reason.code.value for image in result.images for reason in image.reasons}

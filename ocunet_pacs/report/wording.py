@@ -263,8 +263,18 @@ def remarks(result: StudyResult, settings: ReportSettings) -> list[str]:
         lines.append(f"This model has no opinion on: {names}.")
     lines.append(model_words(result.bundle))
     if result.predecessor is not None:
-        lines.append(f"Revision {result.revision}: replaces the earlier report of this study.")
+        lines.append(revision_words(result))
     return lines
+
+
+def revision_words(result: StudyResult) -> str:
+    """How a revision stands to the report before it."""
+    if any(reason.code is ReasonCode.FILE_REMOVED for image in result.images for reason in image.reasons):
+        return (
+            f"Revision {result.revision}: adds to the earlier report of this study, which still holds for the "
+            "photographs whose files are no longer kept."
+        )
+    return f"Revision {result.revision}: replaces the earlier report of this study."
 
 
 def tracking_identifier(image: ImageResult, what: str, peers: Sequence[ImageResult], bundle: BundleRef) -> str:

@@ -7,8 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from ocunet_pacs.domain.gates import Verdict
 from ocunet_pacs.domain.job import Done, JobKind
-from ocunet_pacs.domain.study import ReasonCode
+from ocunet_pacs.domain.study import Reason, ReasonCode
+from ocunet_pacs.domain.upkeep import FileOwner
 from ocunet_pacs.pipeline.steps import AssemblyRule, assemble
 from tests.unit.pipeline.fakes import received
 from tests.unit.pipeline.test_steps import RULE, House
@@ -97,3 +99,50 @@ def test_a_forced_end_is_counted_as_one() -> None:
     take(house, 1)
     assemble(house.jobs, AssemblyRule(timedelta(seconds=3), 3), house.clock.forward(5), house.count)
     assert house.counted["studies_closed", "forced"] == 1
+
+
+def removed(house: House) -> None:
+    """Analysed, delivered, and its files removed."""
+    work(house)
+    deliver_all(house)
+    for study in house.jobs.removable_studies(house.clock.forward(60), None, 10):
+        for key in house.jobs.mark_removed(study.id, house.clock()):
+            house.files.content.pop(key, None)
+
+
+def test_a_late_image_after_removal_is_reported_and_the_others_are_named() -> None:
+    house = House("pacs")
+    take(house, 1)
+    removed(house)
+    take(house, 2)
+    work(house)
+    first, second = house.reporter.results
+    assert [(image.assessed, [r.code for r in image.reasons]) for image in second.images] == [
+        (False, [ReasonCode.FILE_REMOVED]),
+        (True, []),
+    ]
+    assert second.predecessor is not None
+    assert first.key != second.key
+
+
+def test_a_late_object_that_is_no_photograph_does_not_replace_the_report_of_removed_ones() -> None:
+    house = House("pacs")
+    take(house, 1)
+    removed(house)
+    house.verdicts["1.2.1.2"] = Verdict(stop=Reason(ReasonCode.CONTEXT, "an OCT"))
+    take(house, 2)
+    work(house)
+    assert len(house.reporter.results) == 1
+    assert house.jobs.find(limit=1)[0].reason is not None
+
+
+def test_a_missing_file_does_not_stop_the_others_and_its_resend_completes_the_report() -> None:
+    house = House("pacs")
+    take(house, 1)
+    take(house, 2)
+    house.jobs.mark_missing(FileOwner.INSTANCES, house.jobs.kept_files(FileOwner.INSTANCES, 0, 1), house.clock())
+    work(house)
+    take(house, 1)
+    work(house)
+    told = [[[r.code for r in image.reasons] for image in r.images] for r in house.reporter.results]
+    assert told == [[[ReasonCode.FILE_MISSING], []], [[], []]]
