@@ -67,8 +67,8 @@ def notes(daemon: Daemon) -> list[str]:
     return [job["reason"] for job in analyses]
 
 
-def send(daemon: Daemon, files: list[Path]) -> None:
-    sent = storescu(daemon.port, *files, options=("-R", "-xy"))
+def send(daemon: Daemon, files: list[Path], calling: str = "CAMERA") -> None:
+    sent = storescu(daemon.port, *files, options=("-R", "-xy"), calling=calling)
     assert sent.status == 0, sent.text
 
 
@@ -116,22 +116,31 @@ def test_a_mixed_study_is_told_alike_by_report_job_and_counters(untrained_bundle
     assert "Testperson" not in daemon.log_text()
 
 
-def test_nothing_eligible_is_reported_once(untrained_bundle: Path, tmp_path: Path) -> None:
+def test_nothing_eligible_is_reported_once_and_a_named_source_has_gates_of_its_own(
+    untrained_bundle: Path, tmp_path: Path
+) -> None:
     with orthanc(tmp_path / "orthanc") as pacs:
         daemon = Daemon(tmp_path / "site", untrained_bundle, [destination(pacs)])
+        set_up(daemon, sources=[{"name": "canon", "ae_title": "CR2", "open": ["secondary_capture"]}])
         daemon.start()
         try:
             daemon.wait_for_listener()
             for number in (1, 2):
                 send(daemon, exports.save([exports.child(STUDY)], tmp_path / f"files-{number}"))
                 daemon.wait_until_idle(number)
-            first, second = notes(daemon)
+            for number, calling in ((3, "CR2"), (4, "CAMERA")):
+                capture = exports.canon_sc(f"{STUDY}.{number}")
+                send(daemon, exports.save([capture], tmp_path / f"files-{number}"), calling)
+                daemon.wait_until_idle(number)
+            first, second, named, stranger = notes(daemon)
             downloaded = download(pacs, tmp_path / "pacs")
         finally:
             assert daemon.stop() == [0]
     assert first == "0 of 1 image assessed; not assessed: 1 child"
     assert second == "0 of 2 images assessed; not assessed: 2 child; no report: the last one gave the same reasons"
-    assert len(Contents.read(downloaded).reports) == 1
+    assert named == "1 of 1 image assessed"
+    assert stranger == "0 of 1 image assessed; not assessed: 1 sop class not analysed"
+    assert [str(report.StudyInstanceUID) for report in Contents.read(downloaded).reports].count(STUDY) == 1
     assert_valid(downloaded)
 
 
