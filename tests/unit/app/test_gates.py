@@ -31,7 +31,7 @@ def test_the_documented_example_loads_and_means_what_the_page_says() -> None:
 def test_archives_and_watched_folders_have_gates_too() -> None:
     tree = {
         "archives": [{"name": "pacs", "ae_title": "A", "host": "h", "port": 1, "open": ["vl_photographic"]}],
-        "watch": [{"name": "export", "path": "/srv/x", "close": ["unproven_region"]}],
+        "watch": [{"name": "export", "path": "/srv/x", "unnamed": "accept", "close": ["unproven_region"]}],
     }
     rules = gate_rules(settings.from_tree(tree))
     assert rules.of("pacs").by_name == {Gate.VL_PHOTOGRAPHIC}
