@@ -63,7 +63,7 @@ def main(folder: Path) -> None:
         _plot_curves(curves(found, QualityLimits()), folder / "refused-by-strength.svg")
         everything = rows(None)
         qualities = pool.map(measured, everything, chunksize=64)
-    _plot_passes(everything, qualities, folder / "passed-by-data-set.svg")
+    _plot_passes(_passes(everything, qualities), folder / "passed-by-data-set.svg")
     say("| limits by the rule from | tried on | photographs | refused by the rule | refused by what ships |")
     say("|---|---|---|---|---|")
     halves = [int(row.group, 16) % 2 for row in everything]
@@ -97,20 +97,28 @@ def _plot_curves(found: list[Curve], path: Path) -> None:
     _save(figure, path)
 
 
-def _plot_passes(everything: list[Row], qualities: list[Quality], path: Path) -> None:
-    names = sorted({row.dataset for row in everything})
-    figure, axis = plt.subplots(figsize=(7, 3.2), layout="constrained")
-    for half, colour in ((0, "#005a8c"), (1, "#d98000")):
-        passed = []
-        for name in names:
-            of = [
+def _passes(everything: list[Row], qualities: list[Quality]) -> dict[str, tuple[float, float]]:
+    """Passed share of each half by data set."""
+    limits, found = QualityLimits(), dict[str, tuple[float, float]]()
+    for name in sorted({row.dataset for row in everything}):
+        first, second = (
+            [
                 quality
                 for row, quality in zip(everything, qualities, strict=True)
                 if row.dataset == name and int(row.group, 16) % 2 == half
             ]
-            passed.append(100 - 100 * share(of, QualityLimits()))
-        axis.bar(np.arange(len(names)) + 0.4 * half, passed, 0.38, color=colour, label=f"half {half + 1}")
-    axis.set_xticks(np.arange(len(names)) + 0.2, names)
+            for half in (0, 1)
+        )
+        found[name] = 1 - share(first, limits), 1 - share(second, limits)
+    return found
+
+
+def _plot_passes(passed: dict[str, tuple[float, float]], path: Path) -> None:
+    figure, axis = plt.subplots(figsize=(7, 3.2), layout="constrained")
+    for half, colour in ((0, "#005a8c"), (1, "#d98000")):
+        heights = [100 * shares[half] for shares in passed.values()]
+        axis.bar(np.arange(len(passed)) + 0.4 * half, heights, 0.38, color=colour, label=f"half {half + 1}")
+    axis.set_xticks(np.arange(len(passed)) + 0.2, list(passed))
     axis.set_ylim(90, 100.5)
     axis.set_ylabel("passed, % (axis from 90)")
     axis.legend(loc="lower left")
