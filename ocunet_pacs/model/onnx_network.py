@@ -2,8 +2,8 @@
 
 The graph holds the backbone and the head with its Jacobian (`explain.ExplainedHead`), so that one run gives logits and
 all labels' maps. The head alone in torch would cost a second team of threads, and on a busy machine each of its small
-products waits for a thread that has no core: 25 to 120 ms where ONNX Runtime, whose caller takes the waiting pieces
-itself, needs 2.
+products waits for a thread that has no core: some 100 ms a picture were measured (docs/performance.md). ONNX Runtime's
+caller takes the waiting pieces itself.
 
 A bundle's folder then holds two files more: `network.onnx` and `runtime.json`, which names the weights that it was
 made of and both files' sha256. They are derived from the weights and stand outside the manifest: preparing a bundle
