@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ocunet_pacs.settings.intake import WatchFolder
 
 _TRIES = 3
+_PATIENCE = 12
+"""Tries, `settle` apart, of a file that fails for a reason that nobody foresaw: what is wrong may be over by then."""
 _FIRST_PAUSE_S = 2.0
 _LONGEST_PAUSE_S = 60.0
 _KILLER = Refused("Taking the file in ended the program three times.", "killer")
@@ -108,7 +110,7 @@ class WatchedFolder:
         if isinstance(verdict, Failed):
             self._settling.again(name, self._monotonic())
             self._failures[name] = self._failures.get(name, 0) + 1
-            if self._failures[name] < _TRIES:
+            if self._failures[name] < _PATIENCE:
                 return True
             verdict = _PUZZLE
         if isinstance(verdict, Later):

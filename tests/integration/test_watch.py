@@ -281,10 +281,10 @@ class AwayLedger(FileLedger):
 
     away = False
 
-    def record_instance(self, instance: Any) -> bool:
+    def record_instance(self, *arguments: Any) -> Any:
         if self.away:
             raise DatabaseError("the database is away")
-        return super().record_instance(instance)
+        return super().record_instance(*arguments)
 
 
 def test_what_is_our_own_fault_leaves_the_file_where_it_is(tmp_path: Path, wrapping: Wrapping, eye: Path) -> None:

@@ -14,6 +14,8 @@ from tests.conftest import PROJECT
     ("module", "absent"),
     [
         ("ocunet_pacs.app.listen", ("torch", "timm", "cv2", "highdicom")),
+        ("ocunet_pacs.app.stow", ("torch", "timm", "cv2", "highdicom")),
+        ("ocunet_pacs.app.watch", ("torch", "timm", "cv2", "highdicom", "starlette")),
         ("ocunet_pacs.app.serve", ("torch", "timm", "highdicom", "pynetdicom")),
         ("ocunet_pacs.cli.main", ("torch", "cv2", "highdicom", "pynetdicom", "sqlalchemy", "pydicom")),
         ("ocunet_pacs.app.status", ("torch", "timm", "highdicom")),
