@@ -250,9 +250,3 @@ class WatchFolder(Section):
         if not value.is_absolute():
             raise ValueError("expected an absolute path")
         return value
-
-    @model_validator(mode="after")
-    def _takes_something(self) -> WatchFolder:
-        if self.unnamed == "refuse" and not self.pattern:
-            raise ValueError("every picture would be refused: give a pattern, or set unnamed to accept")
-        return self
