@@ -89,7 +89,7 @@ def web_server(settings: Settings, files: Files, ledger: Ledger, count: Count) -
         max_requests=ours.max_requests,
         silence=ours.idle_timeout,
     )
-    app = stow_app(reception, config, sender_at=senders(settings), count=count)
+    app = stow_app(reception, config, sender_at=senders(settings), count=count, released=ledger.hasten_studies)
     tls = None
     if ours.certificate is not None and ours.key is not None:
         tls = tls_context(ours.certificate, ours.key, ours.client_authority)

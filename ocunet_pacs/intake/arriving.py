@@ -44,6 +44,8 @@ class Arrived:
     sop_class_uid: str
     sop_instance_uid: str
     refusal: Refusal | None
+    opened_study: str = ""
+    """The study that must now be analysed, new or again; "" where it is refused or a result of ours."""
 
 
 class ArrivingFile:
@@ -87,14 +89,17 @@ class ArrivingFile:
         """The file is whole: take it, or say why not."""
         if self._refusal is None and self._file is None:
             self._begin_short()
-        head = self._head or _UNKNOWN
+        head, opened = self._head or _UNKNOWN, ""
         if self._refusal is None and self._file is None:
             self.refuse(admission.NOT_PART_10 if self._start else admission.NO_DATA_SET)
         if self._file is not None:
             file, self._file = self._file, None
             taken = self._reception.receive(self._request(), file)
-            self._refusal = taken if isinstance(taken, Refusal) else None
-        return Arrived(_valid(head.sop_class_uid), _valid(head.sop_instance_uid), self._refusal)
+            if isinstance(taken, Refusal):
+                self._refusal = taken
+            elif taken.opens_study:
+                opened = taken.study_instance_uid
+        return Arrived(_valid(head.sop_class_uid), _valid(head.sop_instance_uid), self._refusal, opened)
 
     def abandon(self) -> None:
         """The rest will never come: forget it, without a trace in the store."""

@@ -57,9 +57,20 @@ class StowConfig:
     slowest: int = 8192
 
 
-def stow_app(reception: Reception, config: StowConfig, *, sender_at: Callable[[str], Sender], count: Count) -> Guard:
-    """The application. `sender_at` says who sends from an address."""
-    store = _Store(reception, config, sender_at).store
+def stow_app(
+    reception: Reception,
+    config: StowConfig,
+    *,
+    sender_at: Callable[[str], Sender],
+    count: Count,
+    released: Callable[[frozenset[str]], object],
+) -> Guard:
+    """The application. `sender_at` says who sends from an address.
+
+    `released` is told which studies a request brought whose source says close_on_release: the end of a request is what
+    the release of an association is.
+    """
+    store = _Store(reception, config, sender_at, released).store
     routes = [
         Route(f"{config.base}/studies", store, methods=["POST"]),
         Route(f"{config.base}/studies/{{study}}", store, methods=["POST"]),
@@ -80,10 +91,17 @@ class _TooLarge(Exception):
 class _Store:
     """The one transaction."""
 
-    def __init__(self, reception: Reception, config: StowConfig, sender_at: Callable[[str], Sender]) -> None:
+    def __init__(
+        self,
+        reception: Reception,
+        config: StowConfig,
+        sender_at: Callable[[str], Sender],
+        released: Callable[[frozenset[str]], object],
+    ) -> None:
         self._reception = reception
         self._config = config
         self._sender_at = sender_at
+        self._released = released
         self._limiter = CapacityLimiter(config.max_requests)
         self._running = 0
 
@@ -144,6 +162,9 @@ class _Store:
             with CancelScope(shield=True):
                 await self._in_thread(session.abandon)
         outcome = session.outcome
+        opened = frozenset(part.opened_study for part in outcome.arrived if part.opened_study)
+        if opened and session.sender.source.close_on_release:
+            await self._in_thread(self._released, opened)
         content = await self._in_thread(outcome.encoded, answer)
         headers = {"Retry-After": "60"} if outcome.status == 503 else {}
         return Response(content, outcome.status, {**headers, "Content-Type": answer})

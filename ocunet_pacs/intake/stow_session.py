@@ -28,7 +28,7 @@ class Session:
 
     def __init__(self, reception: Reception, sender: Sender, *, only_study_uid: str) -> None:
         self._reception = reception
-        self._sender = sender
+        self.sender = sender
         self._only_study_uid = only_study_uid
         self._file: ArrivingFile | None = None
         self.outcome = Outcome()
@@ -48,7 +48,7 @@ class Session:
             file.abandon()
 
     def _begin(self) -> ArrivingFile:
-        return ArrivingFile(self._reception, self._sender, only_study_uid=self._only_study_uid)
+        return ArrivingFile(self._reception, self.sender, only_study_uid=self._only_study_uid)
 
     def _end(self) -> None:
         if self._file is not None:

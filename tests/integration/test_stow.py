@@ -9,6 +9,7 @@ import ssl
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import httpx
@@ -20,6 +21,7 @@ from ocunet_pacs.domain.errors import ConfigError, StoreFull
 from ocunet_pacs.settings import from_tree
 from ocunet_pacs.store.files import Files
 from tests.daemon import wait_until
+from tests.integration.ledgers import FileLedger
 from tests.integration.objects import OP_8_BIT, data_set_of, photograph
 from tests.integration.web import HOST, MULTIPART, TOKEN, Web, make_certificates, multipart, raw, request_head, web
 
@@ -190,6 +192,24 @@ class FullFiles(Files):
             raise StoreFull("no room")
         self.room -= 1
         return super().open_incoming(token)
+
+
+class HastenedLedger(FileLedger):
+    """Remembers which studies are to be closed."""
+
+    def hasten_studies(self, study_instance_uids: Any) -> int:
+        self.hastened = set(study_instance_uids)
+        return super().hasten_studies(study_instance_uids)
+
+
+def test_the_end_of_a_request_may_close_its_studies(tmp_path: Path) -> None:
+    source = {"name": "gateway", "address": "127.0.0.0/8", "close_on_release": True}
+    ledger = HastenedLedger(tmp_path / "rows.db")
+    with web(tmp_path, ledger=ledger, sources=[{"name": "camera", "ae_title": "CAMERA"}, source]) as service:
+        sent = [photograph(), photograph()]
+        assert service.post(multipart(*map(file_of, sent))).status_code == 200
+        assert ledger.hastened == {ds.StudyInstanceUID for ds in sent}
+        assert {row["source"] for row in ledger.rows()} == {"gateway"}
 
 
 def test_no_space_is_503_with_a_time_to_come_again(tmp_path: Path) -> None:
