@@ -47,23 +47,26 @@ class Histories(RuleBasedStateMachine):
         self.jobs, self.shelf = MemoryJobs(), Shelf()
         self.now, self.number = NOW, 0
 
-    @rule(study=st.sampled_from(STUDIES), patient=st.sampled_from(["roe", "doe"]), opens=st.booleans())
-    def receive(self, study: str, patient: str, opens: bool) -> None:
+    @rule(
+        study=st.sampled_from(STUDIES),
+        patient=st.sampled_from(["roe", "roe", "doe"]),
+        ours=st.sampled_from([False, False, False, True]),
+        hours=st.integers(1, 48),
+        close=st.sampled_from([True, True, False]),
+    )
+    def receive(self, study: str, patient: str, ours: bool, hours: int, close: bool) -> None:
         self.number += 1
-        received = image(f"1.{self.number}", study, self.now, patient=patient, opens_study=opens)
+        received = image(f"1.{self.number}", study, self.now, patient=patient, opens_study=not ours)
         if self.jobs.record_instance(received, self.shelf.names.__contains__):
             self.shelf.names.add(received.file_key)
-
-    @rule(hours=st.integers(1, 100))
-    def wait(self, hours: int) -> None:
         self.now += timedelta(hours=hours)
+        for due in self.jobs.studies_due(self.now, DAY) if close else ():
+            self.jobs.close_study(due, self.now, 2)
 
-    @rule()
-    def close(self) -> None:
-        for study in self.jobs.studies_due(self.now, DAY):
-            self.jobs.close_study(study, self.now, 2)
-
-    @rule(outcome=st.sampled_from(["finish", Never("no"), Retry("again"), None]), reports=st.booleans())
+    @rule(
+        outcome=st.sampled_from(["finish"] * 6 + [Never("no"), Retry("again"), None]),
+        reports=st.sampled_from([True, True, True, False]),
+    )
     def analyse(self, outcome: object, reports: bool) -> None:
         job = self.jobs.claim([JobKind.ANALYSE], "work", self.now, LEASE)
         if job is None or outcome is None:
@@ -87,13 +90,14 @@ class Histories(RuleBasedStateMachine):
             now=self.now,
         )
 
-    @rule(outcome=st.sampled_from([Done(), Done(), Never("no"), None]))
-    def deliver(self, outcome: Done | Never | None) -> None:
-        job = self.jobs.claim([JobKind.DELIVER], "deliver", self.now, LEASE)
-        if job is not None:
-            assert self.jobs.delivery(job.subject_id).output.file_key in self.shelf.names
-            if outcome is not None:
-                self.jobs.finish(job, outcome, self.now, 0.0)
+    @rule(outcomes=st.lists(st.sampled_from([Done(), Done(), Done(), Never("no"), None]), min_size=1, max_size=8))
+    def deliver(self, outcomes: list[Done | Never | None]) -> None:
+        for outcome in outcomes:
+            job = self.jobs.claim([JobKind.DELIVER], "deliver", self.now, LEASE)
+            if job is not None:
+                assert self.jobs.delivery(job.subject_id).output.file_key in self.shelf.names
+                if outcome is not None:
+                    self.jobs.finish(job, outcome, self.now, 0.0)
 
     @rule()
     def reap(self) -> None:
@@ -105,7 +109,7 @@ class Histories(RuleBasedStateMachine):
         for job in self.jobs.find(state=JobState.DEAD):
             (self.jobs.discard if discard else self.jobs.retry)(job.id, self.now)
 
-    @rule(days=st.integers(0, 5), keep_free=st.sampled_from([0, 90, 98, 100]))
+    @rule(days=st.sampled_from([0, 0, 1, 5]), keep_free=st.sampled_from([0, 90, 98, 100]))
     def retain(self, days: int, keep_free: int) -> None:
         remove_files(self.shelf, self.jobs, RetentionRule(timedelta(days=days), keep_free), now=self.now)
 
@@ -128,7 +132,7 @@ def test_no_history_loses_a_file_that_is_needed() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Histories,
         settings=settings(
-            max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 
