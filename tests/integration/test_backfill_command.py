@@ -154,7 +154,8 @@ def test_a_kill_loses_nothing_and_no_study_comes_twice(tmp_path: Path) -> None:
     assert not whole & set(archive.retrieved), "what was whole is not fetched again"
     assert Counter(place.received()) == Counter(uids(*studies))
     stored = [path for path in (place.store / "instances").rglob("*") if path.is_file()]
-    assert len(stored) == 9 * 6
+    # A kill between the file and its row leaves a file that the archive was told nothing of, and sends again.
+    assert 9 * 6 <= len(stored) <= 9 * 6 + 2
 
 
 def test_an_interrupt_ends_after_the_study_and_says_how_to_go_on(tmp_path: Path) -> None:

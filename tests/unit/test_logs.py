@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -38,6 +40,24 @@ def test_a_line_is_json_with_event_level_time_and_role(capsys: pytest.CaptureFix
     assert line["role"] == "work"
     assert line["images"] == 2
     assert line["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_line_is_written_at_once(style: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes share one standard error: a line and its end in two writes lets another's line come between."""
+    written: list[str] = []
+
+    class Recorder(io.StringIO):
+        def write(self, text: str) -> int:
+            written.append(text)
+            return len(text)
+
+    monkeypatch.setattr(sys, "stderr", Recorder())
+    logs.configure("info", style)
+    structlog.get_logger().info("study_analysed", images=2)
+    logging.getLogger("some.library").error("a library's word")
+    assert len(written) == 2
+    assert all(text.endswith("\n") for text in written)
 
 
 def test_a_line_from_a_thread_names_its_role(capsys: pytest.CaptureFixture[str]) -> None:
