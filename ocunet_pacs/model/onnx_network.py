@@ -42,7 +42,7 @@ INPUT: Final = "pixels"
 OUTPUTS: Final = ("features", "logits", "maps")
 """What the graph can give; the feature maps are there to be compared."""
 _OPSET: Final = 17
-_SPIN_MICROSECONDS: Final = 100
+_SPIN_MICROSECONDS: Final = 10
 
 
 class RuntimeRecord(BaseModel):
