@@ -15,11 +15,11 @@ from ocunet_pacs.app.loops import start_loops
 from ocunet_pacs.app.parts import eligibility_by, gate_rules, load_predictor, report_settings
 from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.domain.job import JobKind
+from ocunet_pacs.imaging.allocator import settle_allocator
 from ocunet_pacs.imaging.pool import PreparingPool
 from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.metrics import Metrics
 from ocunet_pacs.model.batching import BatchingClassifier
-from ocunet_pacs.model.runtime import settle_allocator
 from ocunet_pacs.pipeline.steps import AnalysisTools, analyse
 from ocunet_pacs.report.reporter import Reports
 from ocunet_pacs.store.files import Files

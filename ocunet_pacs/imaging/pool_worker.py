@@ -17,6 +17,7 @@ import cv2
 
 from ocunet_pacs.domain.errors import BadInput
 from ocunet_pacs.imaging import messages
+from ocunet_pacs.imaging.allocator import settle_allocator
 from ocunet_pacs.imaging.confined import end_with, settle_limits, settle_signals, silence
 from ocunet_pacs.imaging.decode import frames
 from ocunet_pacs.imaging.header import read_header
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 _ORPHAN_GRACE_S = 5
 """How much longer than the pool would a worker waits for a picture before it ends itself, should the pool be gone."""
 
+_KEPT_BYTES = 256 << 20
+"""Memory that a worker holds on to from picture to picture: what one of twenty megapixels takes."""
+
 
 def main() -> None:
     """Work until the other end of the socket closes."""
@@ -37,6 +41,7 @@ def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     orders: Orders = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from the process that started this one
     cv2.setNumThreads(1)
+    settle_allocator(_KEPT_BYTES)
     end_with(channel)
     settle_limits(orders.memory_bytes)
     silence()

@@ -5,7 +5,6 @@ The maps are the same closed form whichever it is (`explain.ExplainedHead`).
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
@@ -31,10 +30,6 @@ HALF_TOLERANCE: Final = 0.005
 """How far a probability may move for the sake of speed on a GPU."""
 HALVES: Final = (torch.bfloat16, torch.float16)
 """In order of preference: bfloat16 has float32's range, so that no picture can overflow it."""
-
-_M_TRIM_THRESHOLD: Final = -1
-_M_MMAP_MAX: Final = -4
-_INT_MAX: Final = 2**31 - 1
 
 
 class Runtime(Protocol):
@@ -168,23 +163,3 @@ def cpu_count() -> int:
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def settle_allocator() -> bool:
-    """Make glibc's malloc of this process keep large buffers; whether that was possible (it is with glibc only).
-
-    By default glibc maps each buffer above 32 MB from the kernel and gives it back, which costs torch on a CPU two
-    thirds of its speed: every layer of a batch is such a buffer. For processes that run the network for long; the
-    memory of the largest batch stays with the process.
-    """
-    if sys.platform != "linux" or "glibc" not in _c_library():
-        return False
-    c = ctypes.CDLL(None)
-    return bool(c.mallopt(_M_MMAP_MAX, 0)) and bool(c.mallopt(_M_TRIM_THRESHOLD, _INT_MAX))
-
-
-def _c_library() -> str:
-    try:
-        return os.confstr("CS_GNU_LIBC_VERSION") or ""
-    except (ValueError, OSError):
-        return ""

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from ocunet_pacs.domain.study import Laterality
+from ocunet_pacs.imaging.allocator import settle_allocator
 from ocunet_pacs.imaging.drawn import draw_fundus
 from ocunet_pacs.imaging.pool import PreparingPool
 from ocunet_pacs.imaging.wrap import wrap_photograph, write_dicom
 from ocunet_pacs.model.predictor import Predictor
-from ocunet_pacs.model.runtime import settle_allocator
 from ocunet_pacs.model.untrained import write_untrained_bundle
 from tests.bench.rounds import say
 

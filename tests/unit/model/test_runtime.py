@@ -236,7 +236,7 @@ def test_a_settled_allocator_keeps_large_buffers() -> None:
     """Page faults of a second large buffer: none where the first one's memory was kept."""
     program = (
         "import ctypes, resource\n"
-        "from ocunet_pacs.model.runtime import settle_allocator\n"
+        "from ocunet_pacs.imaging.allocator import settle_allocator\n"
         "c = ctypes.CDLL(None); c.malloc.restype = ctypes.c_void_p\n"
         "c.malloc.argtypes = [ctypes.c_size_t]; c.free.argtypes = [ctypes.c_void_p]\n"
         "def faults():\n"
