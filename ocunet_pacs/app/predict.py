@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ocunet_pacs.domain.gates import Rules
-    from ocunet_pacs.domain.result import BundleRef, DicomObject
+    from ocunet_pacs.domain.result import BundleRef, MadeObject
     from ocunet_pacs.model.predictor import Predictor
     from ocunet_pacs.pipeline.examine import Examined
     from ocunet_pacs.report.report_settings import ReportSettings
@@ -123,7 +123,7 @@ def predict(
     predictions: list[Prediction] = []
     for study_instance_uid, inputs in studies.items():
         reporter = Reports(report_settings, clock=utc_now, software_version=__version__)
-        heatmaps: list[DicomObject] = []
+        heatmaps: list[MadeObject] = []
         examined = examine(
             [Source(i.sop_instance_uid, i.sop_class_uid, n, i.path, source) for n, i in enumerate(inputs, 1)],
             reader=reader,
@@ -189,7 +189,7 @@ def _write_study(
     study_instance_uid: str,
     inputs: Sequence[_Input],
     examined: Examined,
-    heatmaps: Sequence[DicomObject],
+    heatmaps: Sequence[MadeObject],
     reporter: Reports,
     bundle: BundleRef,
     rules: Rules,

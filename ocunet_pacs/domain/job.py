@@ -60,6 +60,8 @@ class Job:
     finished_at: datetime | None = None
     reason: str | None = None
     """Why it last went back, died or was discarded; a sentence without patient data."""
+    priority: int = 0
+    """Of the jobs that are due, the highest is claimed first. Deliveries have the rank of their study's urgency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,10 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Something failed that may not fail again; costs the attempt."""
+    """Something failed that may not fail again; costs the attempt. `longest` is the greatest wait before the next."""
 
     reason: str
+    longest: timedelta = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +97,15 @@ class Later:
 Outcome = Done | Retry | Never | Later
 
 
-def backoff(attempt: int, jitter: float) -> timedelta:
-    """The wait before the next try after `attempt` (from 1) failed: 2 s doubling to at most 15 min.
+BACKGROUND = -1
+"""Priority of work that nobody waits for: it must not delay today's patients."""
+
+
+def backoff(attempt: int, jitter: float, longest: timedelta = timedelta(minutes=15)) -> timedelta:
+    """The wait before the next try after `attempt` (from 1) failed: 2 s doubling to at most `longest`.
 
     `jitter` in [0, 1) spreads the waits over the upper half of that range, so that a thousand objects that failed
     together do not come back together.
     """
-    ceiling = min(2.0 * 2.0 ** (attempt - 1), 900.0)
+    ceiling = min(2.0 * 2.0 ** min(attempt - 1, 30), longest.total_seconds())
     return timedelta(seconds=ceiling * (0.5 + 0.5 * jitter))

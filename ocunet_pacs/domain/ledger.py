@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ocunet_pacs.domain.labels import Urgency
     from ocunet_pacs.domain.result import Output
 
 
@@ -29,17 +30,63 @@ class AnalysisRow:
     result: str | None
     newest_revision: int = 0
     patient_conflict: bool = False
+    urgency: Urgency | None = None
+    """The highest that the report suggests; None: there is no report."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """One object for one destination, with the destination's last answer."""
+    """One object for one destination, with the destination's last answer.
+
+    `status` is a DICOM status, None where there was no answer or the answer was none of DICOM's. The rest is for
+    destinations that commit to what they store (PS3.4 annex J): when it was stored, in which transaction and when it
+    was last asked, how often, and what came of it.
+    """
 
     id: int
     output: Output
     destination: str
     status: int | None
     comment: str | None
+    stored_at: datetime | None = None
+    transaction_uid: str | None = None
+    asked_at: datetime | None = None
+    asks: int = 0
+    committed_at: datetime | None = None
+    failure: int | None = None
+    """Failure Reason (0008,1197) of the last answer; None: it did not fail."""
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationState:
+    """How a destination stands. Its circuit is open while `down_since` is set: nobody answers there."""
+
+    name: str
+    down_since: datetime | None
+    failures: int
+    """Probes without an answer since then."""
+    probe_at: datetime | None
+    """When it is tried next."""
+    reason: str
+    answered_at: datetime | None
+    """When it last took an object; None: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastStudy:
+    """A closed study with its newest revision, as `reprocess` and `studies` see it."""
+
+    id: int
+    study_instance_uid: str
+    revision: int
+    last_received_at: datetime
+    finished_at: datetime | None
+    """When its newest finished revision was; None: none is."""
+    urgency: Urgency | None
+    bundle_digest: str
+    """Digest of the bundle behind its newest finished revision, "" where none is."""
+    removed: bool
+    """Whether its files are no longer kept."""
 
 
 class Finish(StrEnum):

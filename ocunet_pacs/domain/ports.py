@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -15,16 +16,20 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.backfill import BackfillState, BackfillStudy, FoundSeries, Listing, Retrieved
     from ocunet_pacs.domain.dates import Window
     from ocunet_pacs.domain.job import Job, JobKind, JobState, Outcome
-    from ocunet_pacs.domain.ledger import AnalysisRow, DeliveryRow, Finish
+    from ocunet_pacs.domain.labels import Urgency
+    from ocunet_pacs.domain.ledger import AnalysisRow, DeliveryRow, DestinationState, Finish, PastStudy
     from ocunet_pacs.domain.result import (
+        Addressed,
         BundleRef,
         Classification,
-        DicomObject,
+        Commitment,
+        MadeObject,
         ImageResult,
         Output,
         Photograph,
         StudyResult,
     )
+    from ocunet_pacs.domain.routes import Form
     from ocunet_pacs.domain.study import Arrival, ImageHeader, OpenStudy, ReceivedInstance, StoredInstance
 
     RgbImage = NDArray[np.uint8]
@@ -46,7 +51,10 @@ class JobQueue(Protocol):
     """Claim, lease, guarded finish. Every call is one transaction; every time is passed in, aware UTC."""
 
     def claim(self, kinds: Sequence[JobKind], owner: str, now: datetime, lease: timedelta) -> Job | None:
-        """Take the waiting job that is due first, count the attempt, lease it to `owner`; None when nothing is due."""
+        """Take a waiting job that is due, count the attempt, lease it to `owner`; None when nothing is due.
+
+        The one with the highest priority, then the one that is due first.
+        """
 
     def renew(self, job: Job, now: datetime, lease: timedelta) -> bool:
         """Extend the lease; False when the job is no longer ours (then stop working on it)."""
@@ -119,8 +127,8 @@ class Ledger(Protocol):
     def newest_revision(self, study_instance_uid: str) -> int:
         """The highest revision that exists, finished or not, whichever patient's; 0 when there is none."""
 
-    def predecessor(self, analysis_id: int) -> tuple[int, Output] | None:
-        """The latest finished earlier revision of the same study that has a report: its analysis id and report."""
+    def predecessor(self, analysis_id: int) -> tuple[int, tuple[Output, ...]] | None:
+        """The latest finished earlier revision of the same study that has a report: its analysis id and its reports."""
 
     def finish_analysis(
         self,
@@ -128,17 +136,19 @@ class Ledger(Protocol):
         *,
         key: str,
         result: str,
-        outputs: Sequence[Output],
-        destinations: Sequence[str],
+        outputs: Sequence[Addressed],
         expected_predecessor: int | None,
         delivery_attempts: int,
         now: datetime,
         note: str | None = None,
+        urgency: Urgency | None = None,
+        bundle_digest: str = "",
     ) -> Finish:
         """In one transaction, and only while the job is still ours: save key and result (JSON), add outputs that are
-        not there yet with one delivery and one job for each destination, finish the job as done.
+        not there yet with one delivery and one job for each of their destinations, finish the job as done.
 
-        `note` stays on the finished job as its reason: what became of the study in a sentence.
+        `note` stays on the finished job as its reason: what became of the study in a sentence. The deliveries' jobs
+        have the rank of `urgency` as their priority, or the analysis's own where that is negative.
 
         An output whose SOP Instance UID exists already is left as it is, and so are its deliveries; where its file was
         removed or missing, it is there again.
@@ -147,8 +157,71 @@ class Ledger(Protocol):
     def delivery(self, delivery_id: int) -> DeliveryRow:
         """One object for one destination. KeyError when there is none."""
 
-    def record_delivery(self, delivery_id: int, status: int | None, comment: str, now: datetime) -> None:
-        """What the destination last answered: DICOM status (None: no answer) and a sentence."""
+    def record_delivery(
+        self, delivery_id: int, status: int | None, comment: str, now: datetime, *, stored: bool = False
+    ) -> None:
+        """What the destination last answered: DICOM status (None: none) and a sentence; `stored`: it has the object.
+
+        With `stored`, what was known of its commitment to an earlier copy is forgotten.
+        """
+
+    def uncommitted(self, destination: str, asked_before: datetime, limit: int) -> list[DeliveryRow]:
+        """What the destination has stored and did not commit to yet, unless it was asked since; the oldest first."""
+
+    def note_asked(self, transaction_uid: str, delivery_ids: Sequence[int], now: datetime) -> None:
+        """The destination is about to be asked to commit to these, in this transaction."""
+
+    def record_commitment(self, commitment: Commitment, now: datetime) -> int:
+        """What came of a transaction; how many deliveries that settles, 0 when none is of it. Their jobs are due now.
+
+        An answer to a transaction that was given up for a later one changes nothing where it says that it failed.
+        """
+
+    def may_try(self, destination: str, now: datetime, pause: timedelta) -> datetime | None:
+        """Whether to try the destination now: None says yes. Otherwise when to look again.
+
+        While it is down one caller at a time may, and the next not before `pause` is over.
+        """
+
+    def note_down(self, destination: str, reason: str, now: datetime, longest: timedelta) -> bool:
+        """Nobody answered: open its circuit, or count another probe; whether this opened it (then tell a person).
+
+        Its waiting deliveries are put off until the next probe: each is twice as far away, `longest` at most.
+        """
+
+    def note_up(self, destination: str, now: datetime) -> timedelta | None:
+        """It answered. Where its circuit was open it is closed, and what waits for it is due now: how long it was down.
+
+        None: it was not.
+        """
+
+    def destination_states(self) -> list[DestinationState]:
+        """Every destination that was ever tried, by name."""
+
+    def past_study(self, study_id: int) -> PastStudy | None:
+        """One study that has at least one revision, or None."""
+
+    def studies_like(
+        self,
+        *,
+        study_instance_uid: str | None = None,
+        since: datetime | None = None,
+        bundle_digest: str | None = None,
+        after: int = 0,
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> list[PastStudy]:
+        """Studies with at least one revision, a page by id past `after` (before it, where `newest_first` and not 0).
+
+        `since`: got an image since then. `bundle_digest`: their newest finished revision is of a bundle whose digest
+        begins so.
+        """
+
+    def request_revision(self, study_id: int, now: datetime, max_attempts: int, priority: int) -> int | None:
+        """One more revision of a closed study, over the images that it has; the job's id.
+
+        None (and nothing changed) when the study is open, has no files, or has a revision that is not finished yet.
+        """
 
     def output_uids(self) -> Iterator[str]:
         """SOP Instance UIDs of everything that we made."""
@@ -199,27 +272,62 @@ class Reporter(Protocol):
         """sha256 (hex) over all that changes what a report says or looks like, the template's version included."""
 
     def heatmap_uid(self, image: ImageResult, bundle: BundleRef) -> str:
-        """SOP Instance UID that the heatmap of this image has: the same for the same image, bundle and settings."""
+        """Stands for the heatmap of this image in every encoding: the same for the same image, bundle and settings."""
 
-    def heatmap(
+    def pictures(
         self,
         image: ImageResult,
         photograph: Photograph,
         classification: Classification,
         bundle: BundleRef,
         source: Path,
-    ) -> DicomObject:
-        """The photograph with the explanation of its leading positive labels. `source` is the photograph's file."""
+    ) -> list[MadeObject]:
+        """The heatmap in each encoding that some destination takes, and the map where one does.
 
-    def report(self, result: StudyResult, sources: Mapping[str, Path], heatmaps: Mapping[str, Output]) -> DicomObject:
-        """The study's report. `sources`: file of each SOP Instance UID in `result`; `heatmaps` by their own UID."""
+        They explain the image's leading positive labels. `source` is the photograph's file.
+        """
+
+    def urgency(self, result: StudyResult) -> Urgency:
+        """The highest urgency of review that the study's findings suggest."""
+
+    def report(
+        self, result: StudyResult, sources: Mapping[str, Path], pictures: Mapping[str, Output], form: Form
+    ) -> MadeObject:
+        """The study's report. `sources`: file of each SOP Instance UID in `result`; `pictures` by their own UID."""
+
+    def pdf(self, report: MadeObject, pictures: Mapping[str, Path]) -> MadeObject:
+        """The report with its heatmaps as a page to file. `pictures`: file of each heatmap by its own UID."""
+
+    def fhir(self, result: StudyResult, report: MadeObject) -> MadeObject:
+        """The report for a record system."""
+
+    def notice(self, result: StudyResult, report: MadeObject, destination: str) -> MadeObject:
+        """Word of an urgent study for one destination, with no more than it may know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A destination has the object: what it said in words, and its DICOM status where it speaks DICOM."""
+
+    note: str
+    status: int | None = None
 
 
 class Sender(Protocol):
-    """One object to one destination."""
+    """Objects to one destination. Threads may share it."""
 
-    def send(self, destination: str, path: Path) -> tuple[int, str]:
-        """DICOM status and comment of a success or warning. PeerUnavailable, PeerBusy or PeerRefused otherwise."""
+    def send(self, path: Path) -> Receipt:
+        """The destination has it. PeerUnavailable, PeerBusy or PeerRefused otherwise; StoreError: it cannot be read."""
+
+
+class Committer(Protocol):
+    """Asks one destination to commit to what it has stored (PS3.4 annex J)."""
+
+    def request(self, transaction_uid: str, instances: Sequence[tuple[str, str]]) -> Commitment | None:
+        """Ask about (SOP class, SOP instance); what it said at once, None when its answer is to come later.
+
+        PeerUnavailable, PeerBusy, or PeerRefused where it does not commit at all.
+        """
 
 
 class BackfillLedger(Protocol):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ocunet_pacs.domain.study import ReasonCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -163,18 +163,38 @@ class OutputKind(StrEnum):
     """The kinds of object that we make."""
 
     REPORT = "report"
+    """The structured report."""
     HEATMAP = "heatmap"
+    """A photograph with its explanation, as Secondary Capture."""
+    MAP = "map"
+    """The explanation alone, in grey, for viewers that overlay."""
+    PDF = "pdf"
+    """The report with its heatmaps, as Encapsulated PDF."""
+    FHIR = "fhir"
+    """The report for a record system, as JSON."""
+    NOTICE = "notice"
+    """Word of an urgent study, as JSON."""
+
+    @property
+    def is_dicom(self) -> bool:
+        """Whether objects of this kind are DICOM files."""
+        return self not in {OutputKind.FHIR, OutputKind.NOTICE}
 
 
 @dataclass(frozen=True, slots=True)
-class DicomObject:
-    """An object that we made, checked and encoded: `content` is the whole Part 10 file (PS3.10)."""
+class MadeObject:
+    """An object that we made, checked and encoded: `content` is the whole file (PS3.10, where it is DICOM).
+
+    `form` is the id of the form (`domain.routes.Form`) that it was made in, "" for what is the same in every form. What
+    is not DICOM has a UID for its identity all the same, and no SOP class.
+    """
 
     kind: OutputKind
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
     content: bytes = field(repr=False)
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +206,27 @@ class Output:
     sop_instance_uid: str
     series_instance_uid: str
     file_key: str
+    form: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """An output, and the names of the destinations that get it."""
+
+    output: Output
+    destinations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """What an archive says of objects that it was asked to commit to (PS3.4 annex J), by SOP Instance UID.
+
+    `failed` has the Failure Reason (0008,1197) of each.
+    """
+
+    transaction_uid: str
+    committed: frozenset[str]
+    failed: Mapping[str, int] = field(default_factory=dict)
 
 
 def work_key(sop_instance_uids: Iterable[str], bundle_digest: str, report_digest: str) -> str:

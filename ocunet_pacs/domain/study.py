@@ -80,6 +80,7 @@ class ImageHeader:
     transfer_syntax_uid: str
     modality: str = ""
     manufacturer: str = ""
+    station_name: str = ""
     image_type: tuple[str, ...] = ()
     laterality: Laterality = Laterality.UNKNOWN
     frame_lateralities: tuple[Laterality, ...] = ()
@@ -148,6 +149,7 @@ class StoredInstance:
     file_key: str
     ordinal: int
     source: str = ""
+    source_ae_title: str = ""
     gone: ReasonCode | None = None
     """FILE_REMOVED (by retention) or FILE_MISSING when its file is no longer there."""
 

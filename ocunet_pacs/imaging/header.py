@@ -109,6 +109,7 @@ def header_of(ds: Dataset, *, has_pixel_data: bool, transfer_syntax_uid: str = "
             transfer_syntax_uid=transfer_syntax_uid or _meta_syntax(ds),
             modality=text(ds, "Modality"),
             manufacturer=text(ds, "Manufacturer"),
+            station_name=text(ds, "StationName"),
             image_type=tuple(strings(ds, "ImageType")),
             laterality=laterality,
             frame_lateralities=frame_lateralities,

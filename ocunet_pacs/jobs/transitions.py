@@ -22,8 +22,8 @@ def after(job: Job, outcome: Outcome, now: datetime, jitter: float) -> Job:
             return _ended(job, JobState.DEAD, now, reason)
         case Later(reason, delay):
             return _waiting(job, now + delay, reason, attempt=job.attempt - 1)
-        case Retry(reason) if job.attempt < job.max_attempts:
-            return _waiting(job, now + backoff(job.attempt, jitter), reason, attempt=job.attempt)
+        case Retry(reason, longest) if job.attempt < job.max_attempts:
+            return _waiting(job, now + backoff(job.attempt, jitter, longest), reason, attempt=job.attempt)
         case Retry(reason):
             return _ended(job, JobState.DEAD, now, reason)
     assert_never(outcome)

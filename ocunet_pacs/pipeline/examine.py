@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ocunet_pacs.domain.gates import Verdict
     from ocunet_pacs.domain.ports import Classifier, PhotographReader, Reporter
-    from ocunet_pacs.domain.result import DicomObject, Photograph
+    from ocunet_pacs.domain.result import MadeObject, Photograph
     from ocunet_pacs.domain.study import ImageHeader, Reason
 
 
@@ -56,7 +56,7 @@ def examine(
     eligibility: Callable[[ImageHeader, str], Verdict],
     classifier: Classifier,
     reporter: Reporter | None,
-    keep_heatmap: Callable[[DicomObject], None],
+    keep_heatmap: Callable[[MadeObject], None],
     batch_size: int,
     alive: Callable[[], None],
 ) -> Examined:
@@ -88,7 +88,7 @@ class _Scoring:
 
     classifier: Classifier
     reporter: Reporter | None
-    keep_heatmap: Callable[[DicomObject], None]
+    keep_heatmap: Callable[[MadeObject], None]
     alive: Callable[[], None]
     results: list[ImageResult] = field(default_factory=list)
     batch: list[tuple[int, Photograph, Path]] = field(default_factory=list)

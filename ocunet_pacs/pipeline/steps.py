@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.job import Job
     from ocunet_pacs.domain.ledger import AnalysisRow
     from ocunet_pacs.domain.ports import Classifier, Count, FileStore, Ledger, PhotographReader, Reporter, Sender
-    from ocunet_pacs.domain.result import DicomObject
+    from ocunet_pacs.domain.result import MadeObject
     from ocunet_pacs.domain.study import ImageHeader, OpenStudy, StoredInstance
 
 _GONE: Mapping[ReasonCode, str] = MappingProxyType(
@@ -121,7 +121,7 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
     sources = [_source(instance, tools.files) for instance in tools.ledger.analysis_instances(row.id)]
     heatmaps: dict[str, Output] = {}
 
-    def keep_heatmap(heatmap: DicomObject) -> None:
+    def keep_heatmap(heatmap: MadeObject) -> None:
         heatmaps[heatmap.sop_instance_uid] = _store(tools, heatmap)
 
     examined = examine(
@@ -268,7 +268,7 @@ def _identities(row: AnalysisRow, sources: list[Source]) -> Iterator[str]:
         yield "patient conflict"
 
 
-def _store(tools: AnalysisTools, made: DicomObject) -> Output:
+def _store(tools: AnalysisTools, made: MadeObject) -> Output:
     file_key = tools.result_key(made.sop_instance_uid)
     tools.files.put(file_key, made.content)
     return Output(made.kind, made.sop_class_uid, made.sop_instance_uid, made.series_instance_uid, file_key)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.result import (
         BundleRef,
         Classification,
-        DicomObject,
+        MadeObject,
         ImageResult,
         Output,
         Photograph,
@@ -48,7 +48,7 @@ class Reports:
         classification: Classification,
         bundle: BundleRef,
         source: Path,
-    ) -> DicomObject:
+    ) -> MadeObject:
         """The photograph with the explanation of its leading positive labels.
 
         ValueError when the image has no positive label, BadInput when `source` cannot be read, InvalidReport when the
@@ -65,7 +65,7 @@ class Reports:
             software_version=self._software_version,
         )
 
-    def report(self, result: StudyResult, sources: Mapping[str, Path], heatmaps: Mapping[str, Output]) -> DicomObject:
+    def report(self, result: StudyResult, sources: Mapping[str, Path], heatmaps: Mapping[str, Output]) -> MadeObject:
         """The study's report, also when no image was assessed. BadInput, InvalidReport as `build_report`."""
         return build_report(
             result,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydicom.dataset import Dataset
 from pydicom.uid import JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
-from ocunet_pacs.domain.result import DicomObject, OutputKind, derive_uid
+from ocunet_pacs.domain.result import MadeObject, OutputKind, derive_uid
 from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.imaging.header import SERIES_NAME
 from ocunet_pacs.imaging.snomed_rt import SNOMED_CT
@@ -60,7 +60,7 @@ def build_heatmap(
     settings: ReportSettings,
     now: datetime,
     software_version: str,
-) -> DicomObject:
+) -> MadeObject:
     """The heatmap, checked and encoded. ValueError when the image has no positive label, BadInput for its source."""
     labels = ordering.leading(image, settings)
     if not labels:
@@ -82,7 +82,7 @@ def build_heatmap(
     _set_pixels(ds, picture)
     check_heatmap(ds)
     content = header.encode(ds)
-    return DicomObject(
+    return MadeObject(
         OutputKind.HEATMAP, SECONDARY_CAPTURE, str(ds.SOPInstanceUID), str(ds.SeriesInstanceUID), content
     )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydicom.dataset import Dataset
 
 from ocunet_pacs.domain.errors import BadInput, InvalidReport
-from ocunet_pacs.domain.result import DicomObject, OutputKind, derive_uid
+from ocunet_pacs.domain.result import MadeObject, OutputKind, derive_uid
 from ocunet_pacs.domain.study import Reason, ReasonCode
 from ocunet_pacs.imaging.header import MANUFACTURER, MODEL_NAME, SERIES_NAME
 from ocunet_pacs.report import codes, header, ordering, tree, wording
@@ -42,7 +42,7 @@ def build_report(
     settings: ReportSettings,
     now: datetime,
     software_version: str,
-) -> DicomObject:
+) -> MadeObject:
     """The report, checked and encoded.
 
     Photographs whose header cannot be read are named in the text and not referenced. BadInput when none can be read
@@ -65,7 +65,7 @@ def build_report(
     ds.CurrentRequestedProcedureEvidenceSequence = _evidence(context)
     check_report(ds)
     content = header.encode(ds)
-    return DicomObject(OutputKind.REPORT, ds.SOPClassUID, str(ds.SOPInstanceUID), str(ds.SeriesInstanceUID), content)
+    return MadeObject(OutputKind.REPORT, ds.SOPClassUID, str(ds.SOPInstanceUID), str(ds.SeriesInstanceUID), content)
 
 
 def _read(result: StudyResult, sources: Mapping[str, Path]) -> dict[str, Dataset]:

@@ -14,7 +14,7 @@ from ocunet_pacs.domain.result import (
     Box,
     BundleRef,
     Classification,
-    DicomObject,
+    MadeObject,
     LabelScore,
     OutputKind,
     Photograph,
@@ -122,13 +122,13 @@ class Reporter:
         classification: Classification,
         bundle: BundleRef,
         source: Path,
-    ) -> DicomObject:
+    ) -> MadeObject:
         uid = self.heatmap_uid(image, bundle)
-        return DicomObject(OutputKind.HEATMAP, "1.7", uid, "1.2.900", b"heatmap")
+        return MadeObject(OutputKind.HEATMAP, "1.7", uid, "1.2.900", b"heatmap")
 
-    def report(self, result: StudyResult, sources: Mapping[str, Path], heatmaps: Mapping[str, Output]) -> DicomObject:
+    def report(self, result: StudyResult, sources: Mapping[str, Path], heatmaps: Mapping[str, Output]) -> MadeObject:
         self.results.append(result)
-        return DicomObject(OutputKind.REPORT, "1.88", derive_uid("report", result.key), "1.2.901", b"report")
+        return MadeObject(OutputKind.REPORT, "1.88", derive_uid("report", result.key), "1.2.901", b"report")
 
 
 def received(number: int, clock: Clock, *, study: str = "1.2", opens_study: bool = True) -> ReceivedInstance:

@@ -19,7 +19,7 @@ from ocunet_pacs.domain.result import (
     Box,
     BundleRef,
     Classification,
-    DicomObject,
+    MadeObject,
     ImageResult,
     LabelScore,
     Output,
@@ -116,13 +116,13 @@ def said(result: ImageResult) -> Classification:
     return Classification(result.scores, maps)
 
 
-def stored(made: DicomObject) -> Output:
+def stored(made: MadeObject) -> Output:
     return Output(made.kind, made.sop_class_uid, made.sop_instance_uid, made.series_instance_uid, "key")
 
 
 def mixed(
     folder: Path, reports: Reports, bundle: BundleRef = TRAINED
-) -> tuple[StudyResult, Sources, Heatmaps, list[DicomObject]]:
+) -> tuple[StudyResult, Sources, Heatmaps, list[MadeObject]]:
     """OD with two findings and the flag, OS contradictory, an unknown eye without anything, a red-free OD."""
     refused = replace(image(4, "R"), scores=(), reasons=(Reason(ReasonCode.NOT_COLOUR, "the photograph is red-free"),))
     images = (
@@ -136,10 +136,10 @@ def mixed(
 
 def with_heatmaps(
     folder: Path, reports: Reports, images: Iterable[ImageResult], bundle: BundleRef = TRAINED, **values: Any
-) -> tuple[StudyResult, Sources, Heatmaps, list[DicomObject]]:
+) -> tuple[StudyResult, Sources, Heatmaps, list[MadeObject]]:
     """Photographs on disk and heatmaps for what is positive: all that a report needs."""
     sources: dict[str, Path] = {}
-    made: list[DicomObject] = []
+    made: list[MadeObject] = []
     done = []
     for one in images:
         eye = {"R": "R", "L": "L", "U": "B"}[one.laterality]
@@ -159,7 +159,7 @@ def with_heatmaps(
     return study(*done, bundle=bundle), sources, {h.sop_instance_uid: stored(h) for h in made}, made
 
 
-def read(made: DicomObject) -> Dataset:
+def read(made: MadeObject) -> Dataset:
     return dcmread(io.BytesIO(made.content))
 
 
