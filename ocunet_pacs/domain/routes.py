@@ -1,7 +1,7 @@
 """Which results go where, and in which form.
 
-A form is how a destination takes results: the SOP class of the report, the encoding of the heatmaps, the extras. What is
-made of a study are the forms that its destinations want, each once. Rules say which studies a destination gets.
+A form is how a destination takes reports: their SOP class, and the encoding of the heatmaps beside them. Of a study the
+forms are made that its destinations want, each once. Rules say which studies a destination gets.
 """
 
 from __future__ import annotations

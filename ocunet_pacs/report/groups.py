@@ -9,6 +9,7 @@ from ocunet_pacs.domain.result import derive_uid
 from ocunet_pacs.domain.study import ReasonCode
 from ocunet_pacs.imaging.header import MANUFACTURER
 from ocunet_pacs.report import codes, ordering, tree, wording
+from ocunet_pacs.report.secondary_capture import heatmap_uid
 from ocunet_pacs.report.tree import Relation
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from ocunet_pacs.domain.labels import Code, Label
     from ocunet_pacs.domain.result import ImageResult, LabelScore, Output, StudyResult
+    from ocunet_pacs.domain.routes import Form
     from ocunet_pacs.report.report_settings import ReportSettings
 
 _QUALITY = frozenset({ReasonCode.TOO_SMALL, ReasonCode.UNREADABLE_PIXELS, ReasonCode.NO_PIXELS, ReasonCode.UNGRADABLE})
@@ -27,13 +29,23 @@ _QUALITY = frozenset({ReasonCode.TOO_SMALL, ReasonCode.UNREADABLE_PIXELS, Reason
 
 @dataclass(frozen=True, slots=True)
 class GroupContext:
-    """What all groups of one report share. `sources` holds the readable headers by SOP Instance UID."""
+    """What all groups of one report share. `sources` holds the readable headers by SOP Instance UID.
+
+    `pictures` are the heatmaps by their own UID; the report refers to those of its own form.
+    """
 
     result: StudyResult
     settings: ReportSettings
+    form: Form
     software_version: str
     sources: Mapping[str, Dataset]
-    heatmaps: Mapping[str, Output]
+    pictures: Mapping[str, Output]
+
+    def heatmap_of(self, image: ImageResult) -> Output | None:
+        """The image's heatmap; None where it has none or the form refers to none."""
+        if not image.heatmap_uid or not self.form.heatmap:
+            return None
+        return self.pictures[heatmap_uid(image, self.result.bundle, self.settings, self.form.heatmap)]
 
 
 def measurement_groups(context: GroupContext) -> list[ContentItem]:
@@ -191,7 +203,7 @@ def _references(context: GroupContext, image: ImageResult, score: LabelScore | N
         items.append(_source_image(image, Relation.CONTAINS))
     elif source is not None:
         items.append(tree.composite(codes.SOURCE, image.sop_class_uid, image.sop_instance_uid))
-    if image.heatmap_uid and score in ordering.leading(image, context.settings):
-        heatmap = context.heatmaps[image.heatmap_uid]
+    heatmap = context.heatmap_of(image)
+    if heatmap is not None and score in ordering.leading(image, context.settings):
         items.append(tree.image(codes.VISUAL_EXPLANATION, heatmap.sop_class_uid, heatmap.sop_instance_uid))
     return items

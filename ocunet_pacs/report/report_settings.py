@@ -18,7 +18,10 @@ SR_CLASSES = {
     "comprehensive": "1.2.840.10008.5.1.4.1.1.88.33",
     "enhanced": "1.2.840.10008.5.1.4.1.1.88.22",
 }
-"""SOP classes that the report can be stored as; the content is the same. Older archives need the later ones."""
+"""SOP classes that the report can be stored as, by the word of `domain.routes.Form`.
+
+The content is the same; older archives need the later ones.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +29,14 @@ class ReportSettings:
     """Everything a site may choose about a report and its heatmaps.
 
     `content_qualification` is Content Qualification (0018,9004): PRODUCT, RESEARCH or SERVICE. `heatmap_labels` is how
-    many labels a heatmap explains (at least 1). `sr_class` is a key of `SR_CLASSES`. Empty `institution_name`: as in
-    the photographs. Reports get `series_number` (at least 900), heatmaps 50 more. `urgencies` replaces the suggested
-    urgency of labels, as pairs of label name and urgency.
+    many labels a heatmap explains (at least 1). Empty `institution_name`: as in the photographs. Reports get
+    `series_number` (at least 900), heatmaps 50 more. `urgencies` replaces the suggested urgency of labels, as pairs of
+    label name and urgency.
     """
 
     content_qualification: str = "RESEARCH"
     include_below_threshold: bool = False
     heatmap_labels: int = 3
-    sr_class: str = "comprehensive-3d"
     device_name: str = "OCUNET"
     institution_name: str = ""
     series_number: int = 900
@@ -43,8 +45,6 @@ class ReportSettings:
     def __post_init__(self) -> None:
         if self.content_qualification not in {"PRODUCT", "RESEARCH", "SERVICE"}:
             raise ValueError("content_qualification must be PRODUCT, RESEARCH or SERVICE")
-        if self.sr_class not in SR_CLASSES:
-            raise ValueError(f"sr_class must be one of {', '.join(SR_CLASSES)}")
         if self.heatmap_labels < 1:
             raise ValueError("heatmap_labels must be at least 1")
         if self.series_number < 900:
@@ -55,11 +55,6 @@ class ReportSettings:
         """sha256 (hex) over every setting and the template's version."""
         facts = {"template": TEMPLATE_VERSION, **asdict(self)}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-    @property
-    def sr_class_uid(self) -> str:
-        """SOP Class UID of the reports."""
-        return SR_CLASSES[self.sr_class]
 
     def urgency(self, label: Label) -> Urgency:
         """The site's word on the label, or the table's."""

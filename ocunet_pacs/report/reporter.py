@@ -1,9 +1,13 @@
-"""The `Reporter` port: results to valid DICOM objects."""
+"""The `Reporter` port: results to valid objects."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ocunet_pacs.domain.labels import Urgency
+from ocunet_pacs.domain.routes import UNCOMPRESSED, Form, Routes
+from ocunet_pacs.report import ordering
+from ocunet_pacs.report.codes import label_of
 from ocunet_pacs.report.secondary_capture import build_heatmap, heatmap_uid
 from ocunet_pacs.report.structured_report import build_report
 
@@ -15,31 +19,61 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.result import (
         BundleRef,
         Classification,
-        MadeObject,
         ImageResult,
+        MadeObject,
         Output,
         Photograph,
         StudyResult,
     )
     from ocunet_pacs.report.report_settings import ReportSettings
 
+_USUAL = Form()
+
 
 class Reports:
-    """Makes, checks and encodes reports and heatmaps. `clock` gives aware times; nothing else here depends on time."""
+    """Makes, checks and encodes what the destinations of `routes` take.
 
-    def __init__(self, settings: ReportSettings, clock: Callable[[], datetime], software_version: str) -> None:
+    `clock` gives aware times; nothing else here depends on time.
+    """
+
+    def __init__(
+        self,
+        settings: ReportSettings,
+        clock: Callable[[], datetime],
+        software_version: str,
+        routes: Routes | None = None,
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._software_version = software_version
+        self._routes = routes or Routes()
 
     @property
     def settings_digest(self) -> str:
         """sha256 (hex) over all that changes what a report says or looks like, the template's version included."""
-        return self._settings.digest
+        return f"{self._settings.digest} {self._routes.digest}"
 
     def heatmap_uid(self, image: ImageResult, bundle: BundleRef) -> str:
-        """SOP Instance UID of this image's heatmap: the same for the same image, bundle and settings."""
+        """Stands for the heatmap of this image in every encoding: the same for the same image, bundle and settings."""
         return heatmap_uid(image, bundle, self._settings)
+
+    def pictures(
+        self,
+        image: ImageResult,
+        photograph: Photograph,
+        classification: Classification,
+        bundle: BundleRef,
+        source: Path,
+    ) -> list[MadeObject]:
+        """The photograph with the explanation of its leading positive labels, once an encoding; and the map.
+
+        ValueError when the image has no positive label, BadInput when `source` cannot be read, InvalidReport when an
+        object would break a rule.
+        """
+        return [
+            self.heatmap(image, photograph, classification, bundle, source, encoding=encoding)
+            for encoding in sorted(self._routes.encodings)
+        ]
 
     def heatmap(
         self,
@@ -48,30 +82,38 @@ class Reports:
         classification: Classification,
         bundle: BundleRef,
         source: Path,
+        *,
+        encoding: str = UNCOMPRESSED,
     ) -> MadeObject:
-        """The photograph with the explanation of its leading positive labels.
-
-        ValueError when the image has no positive label, BadInput when `source` cannot be read, InvalidReport when the
-        object would break a rule.
-        """
+        """The heatmap in one encoding; errors as `pictures`."""
         return build_heatmap(
             image,
             photograph,
             classification,
             bundle,
             source,
+            encoding=encoding,
             settings=self._settings,
             now=self._clock(),
             software_version=self._software_version,
         )
 
-    def report(self, result: StudyResult, sources: Mapping[str, Path], heatmaps: Mapping[str, Output]) -> MadeObject:
+    def urgency(self, result: StudyResult) -> Urgency:
+        """The highest urgency of review that the study's findings suggest."""
+        found = (s for image in result.images for s in ordering.findings(image, self._settings))
+        urgencies = (self._settings.urgency(label_of(score.label)) for score in found)
+        return max(urgencies, key=lambda urgency: urgency.rank, default=Urgency.NONE)
+
+    def report(
+        self, result: StudyResult, sources: Mapping[str, Path], pictures: Mapping[str, Output], form: Form = _USUAL
+    ) -> MadeObject:
         """The study's report, also when no image was assessed. BadInput, InvalidReport as `build_report`."""
         return build_report(
             result,
             sources,
-            heatmaps,
+            pictures,
             settings=self._settings,
+            form=form,
             now=self._clock(),
             software_version=self._software_version,
         )

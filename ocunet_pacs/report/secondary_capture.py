@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from ocunet_pacs.domain.result import MadeObject, OutputKind, derive_uid
+from ocunet_pacs.domain.routes import UNCOMPRESSED
 from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.imaging.header import SERIES_NAME
 from ocunet_pacs.imaging.snomed_rt import SNOMED_CT
@@ -43,11 +44,12 @@ _COLOURS = (
 )
 
 
-def heatmap_uid(image: ImageResult, bundle: BundleRef, settings: ReportSettings) -> str:
-    """SOP Instance UID of the image's heatmap."""
+def heatmap_uid(image: ImageResult, bundle: BundleRef, settings: ReportSettings, encoding: str = UNCOMPRESSED) -> str:
+    """SOP Instance UID of the image's heatmap in this encoding; uncompressed it stands for all of them."""
     where = (image.sop_instance_uid, str(image.frame or 0))
     exceptions = (reason.code.value for reason in image.despite)
-    return derive_uid("heatmap", *where, bundle.identity, settings.digest, *exceptions)
+    also = () if encoding == UNCOMPRESSED else (encoding,)
+    return derive_uid("heatmap", *where, bundle.identity, settings.digest, *exceptions, *also)
 
 
 def build_heatmap(
@@ -57,6 +59,7 @@ def build_heatmap(
     bundle: BundleRef,
     source: Path,
     *,
+    encoding: str = UNCOMPRESSED,
     settings: ReportSettings,
     now: datetime,
     software_version: str,
@@ -70,7 +73,7 @@ def build_heatmap(
     study = str(origin.StudyInstanceUID)
     ds = header.inherit([origin], study)
     ds.SOPClassUID = SECONDARY_CAPTURE
-    ds.SOPInstanceUID = heatmap_uid(image, bundle, settings)
+    ds.SOPInstanceUID = heatmap_uid(image, bundle, settings, encoding)
     ds.SeriesInstanceUID = derive_uid("heatmap series", study, bundle.identity, settings.digest)
     _describe(ds, image, labels, bundle, settings)
     _derive(ds, image, origin)
@@ -82,9 +85,7 @@ def build_heatmap(
     _set_pixels(ds, picture)
     check_heatmap(ds)
     content = header.encode(ds)
-    return MadeObject(
-        OutputKind.HEATMAP, SECONDARY_CAPTURE, str(ds.SOPInstanceUID), str(ds.SeriesInstanceUID), content
-    )
+    return MadeObject(OutputKind.HEATMAP, SECONDARY_CAPTURE, str(ds.SOPInstanceUID), str(ds.SeriesInstanceUID), content)
 
 
 def _picture(

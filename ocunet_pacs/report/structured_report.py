@@ -19,6 +19,7 @@ from ocunet_pacs.domain.study import Reason, ReasonCode
 from ocunet_pacs.imaging.header import MANUFACTURER, MODEL_NAME, SERIES_NAME
 from ocunet_pacs.report import codes, header, ordering, tree, wording
 from ocunet_pacs.report.groups import GroupContext, measurement_groups
+from ocunet_pacs.report.report_settings import SR_CLASSES
 from ocunet_pacs.report.tree import Relation
 from ocunet_pacs.report.validate import check_report
 
@@ -31,15 +32,17 @@ if TYPE_CHECKING:
 
     from ocunet_pacs.domain.labels import Code
     from ocunet_pacs.domain.result import ImageResult, Output, StudyResult
+    from ocunet_pacs.domain.routes import Form
     from ocunet_pacs.report.report_settings import ReportSettings
 
 
 def build_report(
     result: StudyResult,
     sources: Mapping[str, Path],
-    heatmaps: Mapping[str, Output],
+    pictures: Mapping[str, Output],
     *,
     settings: ReportSettings,
+    form: Form,
     now: datetime,
     software_version: str,
 ) -> MadeObject:
@@ -49,23 +52,26 @@ def build_report(
     (then nobody knows whose report it is), InvalidReport when what was handed in does not fit together.
     """
     headers = _read(result, sources)
-    for image in result.images:
-        if image.heatmap_uid and image.heatmap_uid not in heatmaps:
-            raise InvalidReport("heatmap handed over: an image names a heatmap that is not among the heatmaps")
+    context = GroupContext(result, settings, form, software_version, headers, pictures)
+    try:
+        evidence = _evidence(context)
+    except KeyError:
+        raise InvalidReport("heatmap handed over: an image names a heatmap that is not among the heatmaps") from None
     ds = header.inherit(list(headers.values()), result.study_instance_uid)
-    _describe(ds, result, settings)
+    _describe(ds, result, settings, form)
     moment = header.set_time(ds, now)
     institution = header.institution_of(headers.values())
     header.set_equipment(ds, result.bundle, settings, software_version, moment=moment, institution=institution)
     header.set_private_scheme(ds)
-    context = GroupContext(result, settings, software_version, headers, heatmaps)
     root = _root(context)
     for element in root:
         ds.add(element)
-    ds.CurrentRequestedProcedureEvidenceSequence = _evidence(context)
+    ds.CurrentRequestedProcedureEvidenceSequence = evidence
     check_report(ds)
     content = header.encode(ds)
-    return MadeObject(OutputKind.REPORT, ds.SOPClassUID, str(ds.SOPInstanceUID), str(ds.SeriesInstanceUID), content)
+    return MadeObject(
+        OutputKind.REPORT, ds.SOPClassUID, str(ds.SOPInstanceUID), str(ds.SeriesInstanceUID), content, form.id
+    )
 
 
 def _read(result: StudyResult, sources: Mapping[str, Path]) -> dict[str, Dataset]:
@@ -85,11 +91,11 @@ def _read(result: StudyResult, sources: Mapping[str, Path]) -> dict[str, Dataset
     return headers
 
 
-def _describe(ds: Dataset, result: StudyResult, settings: ReportSettings) -> None:
+def _describe(ds: Dataset, result: StudyResult, settings: ReportSettings, form: Form) -> None:
     """SOP Common, SR Document Series and SR Document General (PS3.3 C.12.1, C.17.1, C.17.2)."""
-    ds.SOPClassUID = settings.sr_class_uid
-    ds.SOPInstanceUID = derive_uid("report", result.key)
-    ds.SeriesInstanceUID = derive_uid("report series", result.key)
+    ds.SOPClassUID = SR_CLASSES[form.sr_class]
+    ds.SOPInstanceUID = derive_uid("report", result.key, form.id)
+    ds.SeriesInstanceUID = derive_uid("report series", result.key, form.id)
     ds.Modality = "SR"
     ds.SeriesNumber = settings.series_number
     ds.SeriesDescription = f"{SERIES_NAME} report{'' if result.bundle.trained else ' UNTRAINED'}"
@@ -187,8 +193,8 @@ def _evidence(context: GroupContext) -> list[Dataset]:
     """Every instance that the tree refers to (PS3.3 C.17.2.3): the photographs and the heatmaps."""
     rows = [(str(ds.SeriesInstanceUID), str(ds.SOPClassUID), str(ds.SOPInstanceUID)) for ds in context.sources.values()]
     for image in ordering.by_eye(context.result.images):
-        if image.heatmap_uid:
-            heatmap = context.heatmaps[image.heatmap_uid]
+        heatmap = context.heatmap_of(image)
+        if heatmap is not None:
             rows.append((heatmap.series_instance_uid, heatmap.sop_class_uid, heatmap.sop_instance_uid))
     return _references(context.result.study_instance_uid, rows)
 

@@ -51,5 +51,7 @@ def _yaml(value: object) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return f"[{', '.join(map(str, value))}]"
+    if isinstance(value, dict):
+        return "{}"
     text = str(value)
     return f'"{text}"' if "://" in text or not text else text

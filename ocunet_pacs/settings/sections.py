@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -101,33 +101,6 @@ class Assembly(Section):
     )
 
 
-class Report(Section):
-    """What the results say."""
-
-    content_qualification: Literal["RESEARCH", "PRODUCT", "SERVICE"] = Field(
-        default="RESEARCH", description="Content Qualification (0018,9004): RESEARCH, PRODUCT or SERVICE"
-    )
-    include_below_threshold: bool = Field(
-        default=False, description="report the probabilities of labels below their threshold too"
-    )
-    nothing_eligible: bool = Field(
-        default=True, description="report a study in which no image could be assessed, once, with the reasons"
-    )
-    heatmap_labels: int = Field(default=3, ge=1, le=6, description="leading positive labels explained in one heatmap")
-
-
-class Destination(Section):
-    """One PACS that the results go to."""
-
-    example: ClassVar[dict[str, str]] = {"name": "pacs", "ae_title": "ORTHANC", "host": "127.0.0.1", "port": "4242"}
-
-    name: Name = Field(description="short name, used in commands and logs")
-    ae_title: AETitle = Field(description="AE title of the destination")
-    host: str = Field(description="host name or address")
-    port: Port = Field(description="port")
-    timeout: Duration = Field(default="30s", validate_default=True, description="how long it may stay silent")
-
-
 class Jobs(Section):
     """How work is retried."""
 
@@ -136,12 +109,15 @@ class Jobs(Section):
     )
     analysis_attempts: int = Field(default=3, ge=1, description="tries of one analysis before it waits for a person")
     delivery_attempts: int = Field(
-        default=12,
+        default=48,
         ge=1,
-        description="refusals of one delivery before it waits for a person; a PACS that is down costs none",
+        description="refusals of one delivery, over more than a day, before it waits for a person; a PACS that is down "
+        "costs none",
     )
     unavailable_delay: Duration = Field(
-        default="30s", validate_default=True, description="wait before a PACS that did not answer is tried again"
+        default="2m",
+        validate_default=True,
+        description="longest wait before a PACS that did not answer is tried again; the first waits are shorter",
     )
     poll_interval: Duration = Field(
         default="250ms", validate_default=True, description="how often an idle worker looks for work"

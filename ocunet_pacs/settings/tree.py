@@ -6,18 +6,8 @@ from pydantic import Field, model_validator
 
 from ocunet_pacs.settings.intake import Archive, Backfill, Eligibility, Retention, Source, Stow, Tls, WatchFolder
 from ocunet_pacs.settings.kinds import Section
-from ocunet_pacs.settings.sections import (
-    Assembly,
-    Database,
-    Destination,
-    Dicom,
-    Jobs,
-    Logging,
-    Metrics,
-    Model,
-    Report,
-    Store,
-)
+from ocunet_pacs.settings.outgoing import Destination, Notification, RecordSystem, Report, Route
+from ocunet_pacs.settings.sections import Assembly, Database, Dicom, Jobs, Logging, Metrics, Model, Store
 
 
 class Settings(Section):
@@ -38,6 +28,15 @@ class Settings(Section):
     destinations: tuple[Destination, ...] = Field(
         default=(), description="where results are sent; without any they stay in the store"
     )
+    routes: tuple[Route, ...] = Field(
+        default=(), description="which studies go where; a destination that no route names gets all of them"
+    )
+    notifications: tuple[Notification, ...] = Field(
+        default=(), description="who is told of urgent studies, by webhook or e-mail"
+    )
+    records: tuple[RecordSystem, ...] = Field(
+        default=(), description="record systems that get reports as FHIR R4 resources"
+    )
     archives: tuple[Archive, ...] = Field(
         default=(), description="where `ocunet-pacs backfill` can fetch past studies from"
     )
@@ -57,13 +56,24 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Settings:
-        for section in ("destinations", "sources", "archives", "watch"):
+        outgoing = [item.name for item in (*self.destinations, *self.notifications, *self.records)]
+        if len(set(outgoing)) != len(outgoing):
+            raise ValueError("destinations, notifications, records: every one needs a name of its own")
+        for section in ("sources", "archives", "watch"):
             names = [item.name for item in getattr(self, section)]
             if len(set(names)) != len(names):
                 raise ValueError(f"{section}: every one needs a name of its own")
         folders = [folder.path for folder in self.watch]
         if len(set(folders)) != len(folders):
             raise ValueError("watch: every one needs a folder of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _routes_lead_somewhere(self) -> Settings:
+        known = {item.name for item in (*self.destinations, *self.notifications, *self.records)}
+        unknown = sorted({name for route in self.routes for name in route.to} - known)
+        if unknown:
+            raise ValueError(f"routes: there is no destination named {', '.join(unknown)}")
         return self
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from pydicom.uid import EncapsulatedPDFStorage
 
 from ocunet_pacs.domain.labels import LABELS
 from ocunet_pacs.domain.result import BundleRef, ImageResult, Predecessor
+from ocunet_pacs.domain.routes import Form
 from ocunet_pacs.domain.study import Laterality, Reason, ReasonCode
 from ocunet_pacs.report import codes, header
 from ocunet_pacs.report.report_settings import SR_CLASSES
@@ -141,10 +142,10 @@ def test_validators_and_dumpers_accept_them(tmp_path: Path, case: str) -> None:
 
 @pytest.mark.parametrize("sr_class", SR_CLASSES)
 def test_older_archives_get_a_valid_report_of_their_class(tmp_path: Path, sr_class: str) -> None:
-    reports = reporter(sr_class=sr_class, include_below_threshold=True)
+    reports = reporter(include_below_threshold=True)
     result, sources, heatmaps, _ = mixed(tmp_path, reports)
     earlier = Predecessor(SR_CLASSES[sr_class], "1.2.3.4", "1.2.3")
-    made = reports.report(replace(result, revision=2, predecessor=earlier), sources, heatmaps)
+    made = reports.report(replace(result, revision=2, predecessor=earlier), sources, heatmaps, Form(sr_class))
     path = tmp_path / "report"
     path.write_bytes(made.content)
     assert made.sop_class_uid == SR_CLASSES[sr_class]

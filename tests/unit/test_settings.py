@@ -82,7 +82,7 @@ def test_all_mistakes_are_reported_together_each_with_its_path(tmp_path: Path) -
         "dicom.port",
         "dicom.colour",
         "assembly.quiet_period",
-        "destinations.0.port",
+        "destinations.0",
         "nonsense",
         "store.min_free",
     }

@@ -438,7 +438,6 @@ def test_times_are_in_the_zone_of_the_photographs(tmp_path: Path) -> None:
         {"heatmap_labels": 2},
         {"device_name": "CLINIC"},
         {"urgencies": (("DR", Urgency.URGENT),)},
-        {"sr_class": "enhanced"},
     ],
 )
 def test_every_setting_changes_the_digest(change: dict[str, object]) -> None:
@@ -446,9 +445,7 @@ def test_every_setting_changes_the_digest(change: dict[str, object]) -> None:
     assert ReportSettings().digest == ReportSettings().digest
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"content_qualification": "CLINICAL"}, {"sr_class": "basic"}, {"heatmap_labels": 0}, {"series_number": 1}]
-)
+@pytest.mark.parametrize("wrong", [{"content_qualification": "CLINICAL"}, {"heatmap_labels": 0}, {"series_number": 1}])
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ReportSettings(**wrong)  # type: ignore[arg-type]
