@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ocunet_pacs.domain.gates import OPEN_FROM_THE_START, GateRules, Rules
+from ocunet_pacs.domain.result import OutputKind
+from ocunet_pacs.domain.routes import Form, Routes, Rule, Target
 from ocunet_pacs.intake.eligibility import eligibility
 from ocunet_pacs.model.predictor import Predictor
 from ocunet_pacs.report.report_settings import ReportSettings
@@ -24,7 +26,32 @@ def report_settings(settings: Settings) -> ReportSettings:
         include_below_threshold=settings.report.include_below_threshold,
         heatmap_labels=settings.report.heatmap_labels,
         device_name=settings.dicom.ae_title,
+        urgencies=tuple(sorted(settings.report.urgencies.items())),
     )
+
+
+def routes(settings: Settings) -> Routes:
+    """Who gets results, in which form, and which studies' results."""
+    targets = [
+        Target(d.name, Form(d.report_class, d.heatmap_encoding), frozenset(map(OutputKind, d.results)))
+        for d in settings.destinations
+    ]
+    targets += [Target(record.name, kinds=frozenset({OutputKind.FHIR})) for record in settings.records]
+    targets += [
+        Target(notified.name, kinds=frozenset({OutputKind.NOTICE}), minimum_urgency=notified.minimum_urgency)
+        for notified in settings.notifications
+    ]
+    rules = tuple(
+        Rule(
+            route.to,
+            frozenset(route.sources),
+            frozenset(route.stations),
+            route.minimum_urgency,
+            frozenset(map(OutputKind, route.results)),
+        )
+        for route in settings.routes
+    )
+    return Routes(tuple(targets), rules)
 
 
 def gate_rules(settings: Settings) -> Rules:

@@ -130,7 +130,7 @@ def predict(
             eligibility=eligibility_by(rules),
             classifier=predictor,
             reporter=reporter if out else None,
-            keep_heatmap=heatmaps.append,
+            keep_picture=heatmaps.append,
             batch_size=predictor.batch_size,
             alive=lambda: None,
         )

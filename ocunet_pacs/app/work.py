@@ -12,7 +12,7 @@ from ocunet_pacs import __version__, systemd
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.loops import start_loops
-from ocunet_pacs.app.parts import eligibility_by, gate_rules, load_predictor, report_settings
+from ocunet_pacs.app.parts import eligibility_by, gate_rules, load_predictor, report_settings, routes
 from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.imaging.allocator import settle_allocator
@@ -120,8 +120,8 @@ def _tools(
         eligibility=eligibility_by(rules),
         rules_digest=rules.digest,
         classifier=classifier,
-        reporter=Reports(report_settings(settings), clock=utc_now, software_version=__version__),
-        destinations=tuple(destination.name for destination in settings.destinations),
+        reporter=Reports(report_settings(settings), utc_now, __version__, routes(settings)),
+        routes=routes(settings),
         delivery_attempts=settings.jobs.delivery_attempts,
         batch_size=max(_AHEAD, batch_size),
         clock=utc_now,

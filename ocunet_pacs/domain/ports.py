@@ -171,6 +171,12 @@ class Ledger(Protocol):
     def note_asked(self, transaction_uid: str, delivery_ids: Sequence[int], now: datetime) -> None:
         """The destination is about to be asked to commit to these, in this transaction."""
 
+    def note_not_asked(self, transaction_uid: str) -> None:
+        """The asking failed: those of this transaction that are not settled were not asked, and it does not count.
+
+        An answer that comes all the same is still an answer.
+        """
+
     def record_commitment(self, commitment: Commitment, now: datetime) -> int:
         """What came of a transaction; how many deliveries that settles, 0 when none is of it. Their jobs are due now.
 
@@ -298,8 +304,8 @@ class Reporter(Protocol):
     def pdf(self, report: MadeObject, pictures: Mapping[str, Path]) -> MadeObject:
         """The report with its heatmaps as a page to file. `pictures`: file of each heatmap by its own UID."""
 
-    def fhir(self, result: StudyResult, report: MadeObject) -> MadeObject:
-        """The report for a record system."""
+    def fhir(self, result: StudyResult, report: MadeObject, destination: str) -> MadeObject:
+        """The report for a record system, with no more than it may know."""
 
     def notice(self, result: StudyResult, report: MadeObject, destination: str) -> MadeObject:
         """Word of an urgent study for one destination, with no more than it may know."""

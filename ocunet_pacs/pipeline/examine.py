@@ -1,4 +1,4 @@
-"""Every image of a study to its scores and heatmap, or to the reason why there are none.
+"""Every image of a study to its scores and pictures, or to the reason why there are none.
 
 Photographs live no longer than their batch, and one batch is read ahead: a study of a hundred needs no more memory
 than that.
@@ -43,10 +43,21 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What came out of a study: its images in the order of their sources, and which of them are stereo pairs."""
+    """What came out of a study: its images in the order of their sources, and what their headers said of all of it."""
 
     images: tuple[ImageResult, ...]
     stereo_pairs: tuple[tuple[str, str], ...] = ()
+    """SOP Instance UIDs."""
+    stations: frozenset[str] = frozenset()
+    """Station Names of the machines that took them."""
+
+
+@dataclass(slots=True)
+class _Noted:
+    """What headers said, so far."""
+
+    stereo_pairs: list[tuple[str, str]] = field(default_factory=list)
+    stations: set[str] = field(default_factory=set)
 
 
 def examine(
@@ -56,21 +67,21 @@ def examine(
     eligibility: Callable[[ImageHeader, str], Verdict],
     classifier: Classifier,
     reporter: Reporter | None,
-    keep_heatmap: Callable[[MadeObject], None],
+    keep_picture: Callable[[MadeObject], None],
     batch_size: int,
     alive: Callable[[], None],
 ) -> Examined:
-    """Results in the order of `sources`, frames in order. Without a `reporter` no heatmaps are made.
+    """Results in the order of `sources`, frames in order. Without a `reporter` no pictures are made.
 
     `eligibility` is asked with an image's header and its source. An image that cannot be used becomes a result with
     reasons; errors that are not the image's fault rise.
     """
-    scoring = _Scoring(classifier, reporter, keep_heatmap, alive)
-    pairs: list[tuple[str, str]] = []
+    scoring = _Scoring(classifier, reporter, keep_picture, alive)
+    noted = _Noted()
 
     def read() -> Iterator[tuple[ImageResult, Photograph | None, Path]]:
         for source in sources:
-            for image, photograph in _read(source, reader, eligibility, pairs):
+            for image, photograph in _read(source, reader, eligibility, noted):
                 yield image, photograph, source.path
 
     with closing(read_ahead(read, depth=batch_size)) as reading:
@@ -79,7 +90,7 @@ def examine(
             if len(scoring.batch) >= batch_size:
                 scoring.flush()
     scoring.flush()
-    return Examined(tuple(scoring.results), tuple(pairs))
+    return Examined(tuple(scoring.results), tuple(noted.stereo_pairs), frozenset(noted.stations))
 
 
 @dataclass
@@ -88,7 +99,7 @@ class _Scoring:
 
     classifier: Classifier
     reporter: Reporter | None
-    keep_heatmap: Callable[[MadeObject], None]
+    keep_picture: Callable[[MadeObject], None]
     alive: Callable[[], None]
     results: list[ImageResult] = field(default_factory=list)
     batch: list[tuple[int, Photograph, Path]] = field(default_factory=list)
@@ -109,7 +120,8 @@ class _Scoring:
             image = replace(self.results[place], scores=said.scores)
             if self.reporter is not None and image.positives:
                 image = replace(image, heatmap_uid=self.reporter.heatmap_uid(image, bundle))
-                self.keep_heatmap(self.reporter.heatmap(image, photograph, said, bundle, path))
+                for picture in self.reporter.pictures(image, photograph, said, bundle, path):
+                    self.keep_picture(picture)
             self.results[place] = image
         self.batch.clear()
 
@@ -118,7 +130,7 @@ def _read(
     source: Source,
     reader: PhotographReader,
     eligibility: Callable[[ImageHeader, str], Verdict],
-    pairs: list[tuple[str, str]],
+    noted: _Noted,
 ) -> Iterator[tuple[ImageResult, Photograph | None]]:
     """The frames of one instance with their pixels, or one result that says why there are none."""
     blank = ImageResult(source.sop_instance_uid, source.sop_class_uid, None, source.ordinal, Laterality.UNKNOWN)
@@ -130,7 +142,8 @@ def _read(
     except BadInput as error:
         yield replace(blank, reasons=(error.reason,)), None
         return
-    pairs += header.stereo_pairs
+    noted.stereo_pairs += header.stereo_pairs
+    noted.stations |= {header.station_name} - {""}
     blank = replace(blank, laterality=header.laterality)
     verdict = eligibility(header, source.sender)
     if verdict.stop is not None:

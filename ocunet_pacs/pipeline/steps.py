@@ -1,4 +1,4 @@
-"""The product on one screen: assemble a study, analyse it, deliver what came out.
+"""The product on one screen: assemble a study, analyse it; `delivering` has how what came out is delivered.
 
 Each step says how it went in one of the words of `domain.job` (Done, Retry, Never, Later); the loop applies it. Steps
 know ports, never adapters, so the whole product runs in tests on fakes, in milliseconds.
@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from ocunet_pacs.domain.errors import InvalidReport, PeerBusy, PeerRefused, PeerUnavailable
-from ocunet_pacs.domain.job import Done, Later, Never, Outcome, Retry
+from ocunet_pacs.domain.errors import InvalidReport
+from ocunet_pacs.domain.job import Done, Never, Outcome
 from ocunet_pacs.domain.ledger import Finish
 from ocunet_pacs.domain.ports import count_nothing
-from ocunet_pacs.domain.result import Output, OutputKind, Predecessor, StudyResult, work_key
+from ocunet_pacs.domain.result import Addressed, Output, StudyResult, work_key
+from ocunet_pacs.domain.routes import Form, StudyFacts
 from ocunet_pacs.domain.study import Reason, ReasonCode
 from ocunet_pacs.logs import study_digest
 from ocunet_pacs.pipeline.account import count_images, reasons_of, sentence
 from ocunet_pacs.pipeline.examine import Source, examine
+from ocunet_pacs.pipeline.make import Earlier, Making, predecessor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,9 +33,11 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.gates import Verdict
     from ocunet_pacs.domain.job import Job
     from ocunet_pacs.domain.ledger import AnalysisRow
-    from ocunet_pacs.domain.ports import Classifier, Count, FileStore, Ledger, PhotographReader, Reporter, Sender
+    from ocunet_pacs.domain.ports import Classifier, Count, FileStore, Ledger, PhotographReader, Reporter
     from ocunet_pacs.domain.result import MadeObject
+    from ocunet_pacs.domain.routes import Routes
     from ocunet_pacs.domain.study import ImageHeader, OpenStudy, StoredInstance
+    from ocunet_pacs.pipeline.examine import Examined
 
 _GONE: Mapping[ReasonCode, str] = MappingProxyType(
     {
@@ -65,23 +69,12 @@ class AnalysisTools:
     """Stands for all of these rules: other rules are other results."""
     classifier: Classifier
     reporter: Reporter
-    destinations: tuple[str, ...]
+    routes: Routes
     delivery_attempts: int
     batch_size: int
     clock: Callable[[], datetime]
     report_nothing_eligible: bool = True
     count: Count = count_nothing
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryTools:
-    """All that `deliver` works with."""
-
-    ledger: Ledger
-    files: FileStore
-    sender: Sender
-    unavailable_delay: timedelta
-    clock: Callable[[], datetime]
 
 
 def assemble(ledger: Ledger, rule: AssemblyRule, now: datetime, count: Count = count_nothing) -> int:
@@ -110,31 +103,59 @@ def _cause(study: OpenStudy, now: datetime) -> str:
 
 
 def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcome | None:
-    """One revision of one study: every image examined, heatmaps and report stored, deliveries queued.
+    """One revision of one study: every image examined, its results made and stored, deliveries queued.
 
     `alive` is called between images: it renews the lease, and raises when the job was lost or the process is to stop.
-    None: the job was finished in the same transaction as its results (or belongs to somebody else by now).
+    None: the job was finished in the same transaction as its results (or belongs to somebody else by now). An object
+    that would break a rule of the standard is Never: nothing of the revision is sent.
     """
     row = tools.ledger.analysis(job.subject_id)
     if row.newest_revision > row.revision:
         return Done(f"superseded by revision {row.newest_revision} before it ran")
-    sources = [_source(instance, tools.files) for instance in tools.ledger.analysis_instances(row.id)]
-    heatmaps: dict[str, Output] = {}
+    instances = tools.ledger.analysis_instances(row.id)
+    sources = [_source(instance, tools.files) for instance in instances]
+    pictures: dict[str, Output] = {}
 
-    def keep_heatmap(heatmap: MadeObject) -> None:
-        heatmaps[heatmap.sop_instance_uid] = _store(tools, heatmap)
+    def keep_picture(picture: MadeObject) -> None:
+        pictures[picture.sop_instance_uid] = _store(tools, picture)
 
-    examined = examine(
-        sources,
-        reader=tools.reader,
-        eligibility=tools.eligibility,
-        classifier=tools.classifier,
-        reporter=tools.reporter,
-        keep_heatmap=keep_heatmap,
-        batch_size=tools.batch_size,
-        alive=alive,
-    )
-    images = examined.images
+    try:
+        examined = examine(
+            sources,
+            reader=tools.reader,
+            eligibility=tools.eligibility,
+            classifier=tools.classifier,
+            reporter=tools.reporter,
+            keep_picture=keep_picture,
+            batch_size=tools.batch_size,
+            alive=alive,
+        )
+        came_from = frozenset(name for i in instances for name in (i.source, i.source_ae_title) if name)
+        _finish(job, tools, row, sources, _Found(examined, pictures, came_from), alive)
+    except InvalidReport as error:
+        return Never(f"nothing was sent: {error}")
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What came out of the study's images: results, pictures by UID, and who had sent them."""
+
+    examined: Examined
+    pictures: Mapping[str, Output]
+    came_from: frozenset[str]
+
+
+def _finish(
+    job: Job,
+    tools: AnalysisTools,
+    row: AnalysisRow,
+    sources: list[Source],
+    found: _Found,
+    alive: Callable[[], None],
+) -> None:
+    """Make the results, and keep them in one transaction; again where another revision finished meanwhile."""
+    images = found.examined.images
     key = work_key(
         _identities(row, sources),
         tools.classifier.bundle.identity,
@@ -144,41 +165,48 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
     while True:
         alive()
         previous = tools.ledger.predecessor(row.id)
+        earlier = Earlier() if previous is None else Earlier(previous[1], tools.ledger.analysis(previous[0]).urgency)
         result = StudyResult(
             study_instance_uid=row.study_instance_uid,
             revision=row.revision,
             key=key,
             bundle=tools.classifier.bundle,
             images=images,
-            predecessor=_predecessor(previous[1]) if previous else None,
-            stereo_pairs=examined.stereo_pairs,
+            predecessor=predecessor(earlier.reports, Form()),
+            stereo_pairs=found.examined.stereo_pairs,
             patient_conflict=row.patient_conflict,
         )
-        outputs, note = [*heatmaps.values()], sentence(images)
+        note, urgency = sentence(images), tools.reporter.urgency(result)
+        outputs = [Addressed(picture, ()) for picture in found.pictures.values()]
         silence = _why_silent(result, tools, previous[0] if previous else None)
         if silence:
             note += f"; no report: {silence}"
         else:
-            try:
-                report = tools.reporter.report(result, readable, heatmaps)
-            except InvalidReport as error:
-                return Never(f"the report breaks a rule of the standard and was not sent: {error}")
-            outputs.append(_store(tools, report))
+            plan = tools.routes.plan(StudyFacts(found.came_from, found.examined.stations, urgency))
+            if tools.routes.targets and not plan:
+                note += "; goes nowhere by the routes"
+            making = Making(
+                result, readable, found.pictures, earlier, tools.reporter, tools.files, lambda made: _store(tools, made)
+            )
+            outputs = making.all(plan, urgency)
         finish = tools.ledger.finish_analysis(
             job,
             key=key,
             result=json.dumps(asdict(result), allow_nan=False),
             outputs=outputs,
-            destinations=tools.destinations,
             expected_predecessor=previous[0] if previous else None,
             delivery_attempts=tools.delivery_attempts,
             now=tools.clock(),
             note=note,
+            urgency=None if silence else urgency,
+            bundle_digest=result.bundle.digest,
         )
         if finish is not Finish.PREDECESSOR_CHANGED:
             break
     if finish is Finish.APPLIED:
         count_images(images, tools.count)
+        if not silence:
+            tools.count("reports", urgency=str(urgency))
     structlog.get_logger().info(
         "study_analysed",
         study=study_digest(row.study_instance_uid),
@@ -187,12 +215,12 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
         images=len(images),
         assessed=sum(image.assessed for image in images),
         not_assessed=dict(reasons_of(images)),
-        heatmaps=len(heatmaps),
+        urgency=str(urgency),
+        objects=len(outputs),
         bundle=result.bundle.digest[:12],
         operating_point=result.bundle.operating_point,
         trained=result.bundle.trained,
     )
-    return None
 
 
 def _why_silent(result: StudyResult, tools: AnalysisTools, predecessor: int | None) -> str:
@@ -226,34 +254,6 @@ def _says_more(result: StudyResult, earlier: dict[str, Any]) -> bool:
     return said != says or any(image["scores"] for image in images)
 
 
-def deliver(job: Job, tools: DeliveryTools, alive: Callable[[], None]) -> Outcome:
-    """One object to one destination, once; what the destination answered is kept on its row."""
-    row = tools.ledger.delivery(job.subject_id)
-    alive()
-    status: int | None
-    outcome: Outcome
-    try:
-        status, comment = tools.sender.send(row.destination, tools.files.path(row.output.file_key))
-        outcome = Done(f"status 0x{status:04X}")
-    except PeerUnavailable as error:
-        status, comment, outcome = error.status, str(error), Later(str(error), tools.unavailable_delay)
-    except PeerBusy as error:
-        status, comment, outcome = error.status, str(error), Retry(str(error))
-    except PeerRefused as error:
-        status, comment, outcome = error.status, str(error), Never(str(error))
-    tools.ledger.record_delivery(row.id, status, comment, tools.clock())
-    structlog.get_logger().info(
-        "delivery",
-        job=job.id,
-        destination=row.destination,
-        kind=str(row.output.kind),
-        outcome=type(outcome).__name__.lower(),
-        status=None if status is None else f"0x{status:04X}",
-        attempt=job.attempt,
-    )
-    return outcome
-
-
 def _source(instance: StoredInstance, files: FileStore) -> Source:
     gone = None if instance.gone is None else Reason(instance.gone, _GONE[instance.gone])
     path = files.path(instance.file_key)
@@ -271,9 +271,4 @@ def _identities(row: AnalysisRow, sources: list[Source]) -> Iterator[str]:
 def _store(tools: AnalysisTools, made: MadeObject) -> Output:
     file_key = tools.result_key(made.sop_instance_uid)
     tools.files.put(file_key, made.content)
-    return Output(made.kind, made.sop_class_uid, made.sop_instance_uid, made.series_instance_uid, file_key)
-
-
-def _predecessor(report: Output) -> Predecessor:
-    assert report.kind is OutputKind.REPORT
-    return Predecessor(report.sop_class_uid, report.sop_instance_uid, report.series_instance_uid)
+    return Output(made.kind, made.sop_class_uid, made.sop_instance_uid, made.series_instance_uid, file_key, made.form)

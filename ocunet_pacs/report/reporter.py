@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocunet_pacs.domain.labels import Urgency
@@ -86,7 +87,7 @@ class Reports:
         encoding: str = UNCOMPRESSED,
     ) -> MadeObject:
         """The heatmap in one encoding; errors as `pictures`."""
-        return build_heatmap(
+        made = build_heatmap(
             image,
             photograph,
             classification,
@@ -97,6 +98,7 @@ class Reports:
             now=self._clock(),
             software_version=self._software_version,
         )
+        return replace(made, form=encoding)
 
     def urgency(self, result: StudyResult) -> Urgency:
         """The highest urgency of review that the study's findings suggest."""

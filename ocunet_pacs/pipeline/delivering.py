@@ -1,0 +1,189 @@
+"""One object to one destination, for good.
+
+A delivery is done when its destination has the object: where it commits to what it stores (PS3.4 annex J), when it has
+committed. Stored, asked, committed: each is on the delivery's row, so a step that is interrupted goes on from there.
+
+A destination where nobody answers has its circuit opened: what waits for it is put off, one job at a time probes, and
+the first answer lets all of it go out. That costs no attempts, and a person is told once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ocunet_pacs.domain.errors import PeerBusy, PeerRefused, PeerUnavailable
+from ocunet_pacs.domain.job import Done, Later, Never, Outcome, Retry
+from ocunet_pacs.domain.ports import count_nothing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from ocunet_pacs.domain.job import Job
+    from ocunet_pacs.domain.ledger import DeliveryRow
+    from ocunet_pacs.domain.ports import Committer, Count, FileStore, Ledger, Sender
+
+GATHER = timedelta(seconds=3)
+"""How long a stored object waits before its commitment is asked for: what is stored meanwhile is asked for with it."""
+LOOK_AGAIN = timedelta(minutes=1)
+"""An answer that comes while the asking step still runs is seen after this at the latest."""
+MOST_A_TRANSACTION = 100
+LONGEST_BACKOFF = timedelta(hours=1)
+_HOPELESS = {0x0119: "class and instance do not belong together", 0x0122: "it does not support the SOP class"}
+"""Failure Reasons (PS3.3 C.14.1.1) that storing again does not mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitmentRule:
+    """How a destination is asked to commit; an answer that is not there after `timeout` is asked for again."""
+
+    committer: Committer
+    timeout: timedelta
+    most_asks: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryTools:
+    """All that `deliver` works with. `pause` is how long one probe may take, `longest_pause` between two probes."""
+
+    ledger: Ledger
+    files: FileStore
+    senders: Mapping[str, Sender]
+    commitment: Mapping[str, CommitmentRule]
+    pause: timedelta
+    longest_pause: timedelta
+    clock: Callable[[], datetime]
+    new_uid: Callable[[], str]
+    count: Count = field(default=count_nothing)
+
+
+def deliver(job: Job, tools: DeliveryTools, alive: Callable[[], None]) -> Outcome:
+    """As far as it goes now; what the destination answered is kept on the delivery's row."""
+    row = tools.ledger.delivery(job.subject_id)
+    alive()
+    if row.destination not in tools.senders:
+        return Never(f"{row.destination}: no destination of that name is configured")
+    rule = tools.commitment.get(row.destination)
+    waits = _waits(row, rule, tools.clock()) if rule is not None else None
+    if waits is not None:
+        return waits
+    again = tools.ledger.may_try(row.destination, tools.clock(), tools.pause)
+    if again is not None:
+        return Later(f"{row.destination}: nobody answers there; it is tried regularly", again - tools.clock())
+    if rule is None or row.stored_at is None or row.failure is not None:
+        outcome = _store(job, row, tools, commits=rule is not None)
+    else:
+        outcome = _ask(row, rule, tools)
+    return outcome
+
+
+def _waits(row: DeliveryRow, rule: CommitmentRule, now: datetime) -> Outcome | None:
+    """What there is to do without talking to the destination; None: there is something to say to it."""
+    if row.committed_at is not None:
+        return Done("stored, and committed to")
+    if row.stored_at is None:
+        return None
+    if row.failure is not None:
+        return _hopeless(row)
+    if row.asked_at is not None and now < row.asked_at + rule.timeout:
+        left = row.asked_at + rule.timeout - now
+        return Later(f"{row.destination}: stored; its commitment is asked for", min(left, LOOK_AGAIN))
+    if row.asks >= rule.most_asks:
+        return Never(f"{row.destination}: stored, but asked {row.asks} times it did not say that it commits to it")
+    return None
+
+
+def _hopeless(row: DeliveryRow) -> Outcome | None:
+    assert row.failure is not None
+    why = _HOPELESS.get(row.failure)
+    return Never(f"{row.destination}: does not commit, {why} (reason 0x{row.failure:04X})") if why else None
+
+
+def _store(job: Job, row: DeliveryRow, tools: DeliveryTools, *, commits: bool) -> Outcome:
+    status: int | None
+    outcome: Outcome
+    stored = False
+    try:
+        receipt = tools.senders[row.destination].send(tools.files.path(row.output.file_key))
+    except PeerUnavailable as error:
+        status, comment, outcome = error.status, str(error), _down(row, str(error), tools)
+    except PeerBusy as error:
+        status, comment, outcome = error.status, str(error), Retry(str(error), LONGEST_BACKOFF)
+    except PeerRefused as error:
+        status, comment, outcome = error.status, str(error), Never(str(error))
+    else:
+        status, comment, stored = receipt.status, receipt.note, True
+        outcome = Later(f"{row.destination}: stored; to be committed to", GATHER) if commits else Done(receipt.note)
+    if not isinstance(outcome, Later) or stored:
+        _up(row.destination, tools)
+    tools.ledger.record_delivery(row.id, status, comment, tools.clock(), stored=stored)
+    word = "stored" if stored else type(outcome).__name__.lower()
+    tools.count("deliveries", destination=row.destination, kind=str(row.output.kind), outcome=word)
+    structlog.get_logger().info(
+        "delivery",
+        job=job.id,
+        destination=row.destination,
+        kind=str(row.output.kind),
+        outcome=word,
+        status=None if status is None else f"0x{status:04X}",
+        attempt=job.attempt,
+    )
+    return outcome
+
+
+def _ask(row: DeliveryRow, rule: CommitmentRule, tools: DeliveryTools) -> Outcome:
+    """Ask for everything at this destination that is stored and was not asked for: one transaction, this row in it."""
+    now = tools.clock()
+    others = tools.ledger.uncommitted(row.destination, now - rule.timeout, MOST_A_TRANSACTION)
+    asked = [row, *(other for other in others if other.id != row.id)][:MOST_A_TRANSACTION]
+    transaction_uid = tools.new_uid()
+    # On record first: the answer may come, on another association, before the request returns.
+    tools.ledger.note_asked(transaction_uid, [one.id for one in asked], now)
+    try:
+        answer = rule.committer.request(
+            transaction_uid, [(one.output.sop_class_uid, one.output.sop_instance_uid) for one in asked]
+        )
+    except PeerUnavailable as error:
+        tools.ledger.note_not_asked(transaction_uid)
+        return _down(row, str(error), tools)
+    except PeerBusy as error:
+        tools.ledger.note_not_asked(transaction_uid)
+        _up(row.destination, tools)
+        return Retry(str(error), LONGEST_BACKOFF)
+    except PeerRefused as error:
+        tools.ledger.note_not_asked(transaction_uid)
+        _up(row.destination, tools)
+        return Never(str(error))
+    _up(row.destination, tools)
+    tools.count("commitments", destination=row.destination, outcome="asked")
+    structlog.get_logger().info("commitment_asked", destination=row.destination, objects=len(asked))
+    if answer is not None:
+        tools.ledger.record_commitment(answer, tools.clock())
+    return _after_asking(tools.ledger.delivery(row.id), rule, tools)
+
+
+def _after_asking(row: DeliveryRow, rule: CommitmentRule, tools: DeliveryTools) -> Outcome:
+    waits = _waits(row, rule, tools.clock())
+    if waits is not None:
+        return waits
+    reason = "no reason" if row.failure is None else f"reason 0x{row.failure:04X}"
+    return Retry(f"{row.destination}: it does not have the object any more ({reason}); it is stored again")
+
+
+def _down(row: DeliveryRow, reason: str, tools: DeliveryTools) -> Outcome:
+    now = tools.clock()
+    if tools.ledger.note_down(row.destination, reason, now, tools.longest_pause):
+        tools.count("destination_outages", destination=row.destination)
+        structlog.get_logger().error("destination_down", destination=row.destination, reason=reason)
+    again = tools.ledger.may_try(row.destination, now, timedelta(0))
+    return Later(reason, max(again - now, timedelta(0)) if again is not None else timedelta(0))
+
+
+def _up(destination: str, tools: DeliveryTools) -> None:
+    lasted = tools.ledger.note_up(destination, tools.clock())
+    if lasted is not None:
+        structlog.get_logger().info("destination_up", destination=destination, after=round(lasted.total_seconds(), 1))
