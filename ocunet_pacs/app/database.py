@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ocunet_pacs.jobs import migrate
 from ocunet_pacs.jobs.engine import open_engine
+from ocunet_pacs.jobs.sql import SqlJobs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy import Engine
 
     from ocunet_pacs.settings import Settings
@@ -29,3 +33,13 @@ def open_database(settings: Settings) -> Engine:
     engine = open_engine(settings.database.url)
     migrate.check(engine)
     return engine
+
+
+@contextmanager
+def opened_jobs(settings: Settings) -> Iterator[SqlJobs]:
+    """Queue and ledger for the length of a command. SchemaMismatch, DatabaseError."""
+    engine = open_database(settings)
+    try:
+        yield SqlJobs(engine)
+    finally:
+        engine.dispose()

@@ -71,16 +71,18 @@ class Housekeeping:
         self._guarded("reap", task)()
         self._every(REAP_EVERY, "reap", task)
 
-    def close_studies(self, ledger: Ledger, settings: Settings) -> None:
-        """Turn complete studies into analysis jobs."""
+    def close_studies(self, ledger: Ledger, settings: Settings, wake: Callable[[], None] = lambda: None) -> None:
+        """Turn complete studies into analysis jobs; `wake` tells the workers."""
         rule = AssemblyRule(settings.assembly.force_after, settings.jobs.analysis_attempts)
         quiet_periods = (source.quiet_period for source in settings.sources if source.quiet_period is not None)
         shortest = min([settings.assembly.quiet_period, *quiet_periods])
-        # Often enough that the look adds little to the quiet period, and never busier than ten times a second.
-        interval = min(max(shortest / 10, timedelta(seconds=0.1)), timedelta(seconds=1))
+        # Often enough that the look adds little to the quiet period; it asks an index of the studies that are open.
+        interval = min(max(shortest / 10, timedelta(seconds=0.1)), timedelta(seconds=0.25))
 
         def task() -> str:
             closed = assemble(ledger, rule, utc_now(), self._count)
+            if closed:
+                wake()
             return f"{closed} studies closed" if closed else ""
 
         self._every(interval, "close_studies", task)

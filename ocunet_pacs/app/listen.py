@@ -14,6 +14,7 @@ from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.process import FIRST_LISTENER, Watchdog, announce_ready, role_name, stop_on_signals, utc_now
 from ocunet_pacs.app.sources import listed_rule, source_rule
+from ocunet_pacs.app.wake import Waker
 from ocunet_pacs.domain.errors import ConfigError
 from ocunet_pacs.intake.access import SourceRule
 from ocunet_pacs.intake.identity import read_identity
@@ -56,7 +57,7 @@ def listen(settings: Settings) -> int:
     housekeeping = Housekeeping(jobs, metrics)
     if role_name("listen") in {"listen", FIRST_LISTENER}:
         housekeeping.reap(jobs)
-        housekeeping.close_studies(jobs, settings)
+        housekeeping.close_studies(jobs, settings, Waker(settings.store.path, "work"))
         housekeeping.clean_incoming(files)
         housekeeping.remove_files(files, jobs, settings)
         housekeeping.check_store(files, jobs, read_identity)

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from ocunet_pacs.app.process import Watchdog, role_name, utc_now
+from ocunet_pacs.app.wake import Waiting
 from ocunet_pacs.jobs.reaper import owner_name
 from ocunet_pacs.pipeline.loop import Loop
 
@@ -34,6 +35,7 @@ def start_loops(
     They are daemons: one that hangs in a driver must not keep the process from ending.
     """
     watchdog = Watchdog()
+    waiting = Waiting(stop, settings.store.path, role)
 
     def run(number: int) -> None:
         Loop(
@@ -41,7 +43,7 @@ def start_loops(
             [kind],
             step,
             owner=owner_name(f"{role_name(role)}-{number}"),
-            stop=stop,
+            stop=waiting,
             clock=utc_now,
             random=random.random,
             lease=settings.jobs.lease,

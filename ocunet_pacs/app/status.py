@@ -16,11 +16,15 @@ from ocunet_pacs.model.manifest import read_manifest
 from ocunet_pacs.store.files import Files
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ocunet_pacs.domain.job import Job
+    from ocunet_pacs.domain.ledger import DestinationState, PastStudy
     from ocunet_pacs.domain.upkeep import TaskRun
     from ocunet_pacs.settings import Settings
 
 _ECHO_TIMEOUT = timedelta(seconds=5)
+_RECENT = 5
 
 
 def status(settings: Settings) -> dict[str, Any]:
@@ -28,7 +32,8 @@ def status(settings: Settings) -> dict[str, Any]:
 
     `ready`: our AE answers C-ECHO, the database has this release's schema, there is room in the store, and the bundle
     may be used. `jobs` counts analyses, `deliveries` the objects on their way; every state is named, also at 0.
-    `patient_conflicts` counts studies of which objects came that name another patient, `missing_files` rows whose file
+    `destinations` has those that were ever tried, and whether they answer; `recent` the newest studies, with the highest
+    urgency that their reports suggest (null: no report). `patient_conflicts` counts studies of which objects came that name another patient, `missing_files` rows whose file
     is not there, `store.put_aside` files that nobody could read. `housekeeping` has a row for each task: times in UTC,
     how long the last run took, how it went. `problems` says in a sentence each why `ready` is false.
     """
@@ -52,7 +57,7 @@ def _database(settings: Settings, problems: list[str]) -> tuple[dict[str, Any], 
             engine.dispose()
     except DatabaseError as error:
         problems.append(f"database: {error}")
-        unknown = ("jobs", "deliveries", "patient_conflicts", "missing_files", "housekeeping")
+        unknown = ("jobs", "deliveries", "destinations", "recent", "patient_conflicts", "missing_files", "housekeeping")
         return {"type": dialect, "ok": False}, dict.fromkeys(unknown)
 
 
@@ -61,6 +66,8 @@ def _queue(queue: SqlJobs) -> dict[str, Any]:
     return {
         "jobs": {str(state): counts.get((JobKind.ANALYSE, state), 0) for state in JobState},
         "deliveries": {str(state): counts.get((JobKind.DELIVER, state), 0) for state in JobState},
+        "destinations": [_destination(state) for state in queue.destination_states()],
+        "recent": [_study(study) for study in queue.studies_like(newest_first=True, limit=_RECENT)],
         "dead": [_dead(job) for job in queue.find(state=JobState.DEAD, limit=5)],
         "patient_conflicts": upkeep.patient_conflicts,
         "missing_files": {"received": upkeep.missing_instances, "results": upkeep.missing_results},
@@ -72,11 +79,36 @@ def _dead(job: Job) -> dict[str, Any]:
     return {"id": job.id, "kind": str(job.kind), "reason": job.reason}
 
 
+def _destination(state: DestinationState) -> dict[str, Any]:
+    return {
+        "name": state.name,
+        "answers": state.down_since is None,
+        "down_since": _time(state.down_since),
+        "next_try": None if state.down_since is None else _time(state.probe_at),
+        "reason": state.reason if state.down_since else None,
+        "last_answer": _time(state.answered_at),
+    }
+
+
+def _study(study: PastStudy) -> dict[str, Any]:
+    return {
+        "study": study.study_instance_uid,
+        "revision": study.revision,
+        "received": _time(study.last_received_at),
+        "finished": _time(study.finished_at),
+        "urgency": None if study.urgency is None else str(study.urgency),
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")
+
+
 def _run(run: TaskRun) -> dict[str, Any]:
     return {
         "task": run.task,
-        "last_start": run.started_at.isoformat(timespec="seconds"),
-        "last_success": None if run.succeeded_at is None else run.succeeded_at.isoformat(timespec="seconds"),
+        "last_start": _time(run.started_at),
+        "last_success": _time(run.succeeded_at),
         "seconds": round(run.seconds, 3),
         "outcome": "success" if run.succeeded else "failure",
         "note": run.note,

@@ -14,6 +14,7 @@ from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.loops import start_loops
 from ocunet_pacs.app.parts import eligibility_by, gate_rules, load_predictor, report_settings, routes
 from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
+from ocunet_pacs.app.wake import Waker
 from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.imaging.allocator import settle_allocator
 from ocunet_pacs.imaging.pool import PreparingPool
@@ -25,6 +26,9 @@ from ocunet_pacs.report.reporter import Reports
 from ocunet_pacs.store.files import Files
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ocunet_pacs.domain.job import Job, Outcome
     from ocunet_pacs.domain.ports import Classifier, Count, PhotographReader
     from ocunet_pacs.settings import Settings
 
@@ -69,13 +73,20 @@ def work(settings: Settings) -> int:
         housekeeping.reap(jobs)
         housekeeping.start()
         tools = _tools(settings, jobs, pool, classifier, batch_size=predictor.batch_size, count=metrics.count)
+        wake = Waker(settings.store.path, "deliver")
+
+        def step(job: Job, alive: Callable[[], None]) -> Outcome | None:
+            outcome = analyse(job, tools, alive)
+            wake()
+            return outcome
+
         # One thread a study; the photographs of all of them meet in the classifier's batches.
         at_once = model.studies_at_once
         threads = start_loops(
             settings,
             jobs,
             JobKind.ANALYSE,
-            lambda job, alive: analyse(job, tools, alive),
+            step,
             role="work",
             count=(8 if predictor.on_gpu else 2) if at_once == "auto" else at_once,
             stop=stop,

@@ -97,17 +97,11 @@ def discard(job_ids: JobIds, config: ConfigOption = None) -> None:
 
 @contextmanager
 def _opened(config: Path | None) -> Iterator[SqlJobs]:
-    from ocunet_pacs.jobs import migrate
-    from ocunet_pacs.jobs.engine import open_engine
-    from ocunet_pacs.jobs.sql import SqlJobs
+    from ocunet_pacs.app.database import opened_jobs
     from ocunet_pacs.settings import load
 
-    engine = open_engine(load(config).database.url)
-    try:
-        migrate.check(engine)
-        yield SqlJobs(engine)
-    finally:
-        engine.dispose()
+    with opened_jobs(load(config)) as jobs:
+        yield jobs
 
 
 def _apply(job_ids: list[int], change: Callable[[int], bool], changed: str, *, strict: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ocunet_pacs.cli import backfill, config, db, demo, echo, jobs, model, predict, roles, status, wrap
+from ocunet_pacs.cli import backfill, config, db, demo, echo, jobs, model, predict, reprocess, roles, status, wrap
 
 app = typer.Typer(
     name="ocunet-pacs",
@@ -33,6 +33,7 @@ app.command("predict")(predict.predict)
 app.add_typer(model.app, name="model", help="Model bundles: import, show, verify.")
 app.add_typer(jobs.app, name="jobs", help="The queue: list, show, retry, discard.")
 app.add_typer(backfill.app, name="backfill")
+app.command("reprocess")(reprocess.reprocess)
 app.command("status")(status.status)
 app.add_typer(db.app, name="db", help="The database: upgrade, check.")
 app.add_typer(config.app, name="config", help="Settings: write a sample, check a file.")

@@ -44,6 +44,8 @@ def _table(found: dict[str, Any]) -> Table:
     for name in ("jobs", "deliveries"):
         counts = found[name]
         table.add_row(name, "unknown" if counts is None else ", ".join(f"{n} {state}" for state, n in counts.items()))
+    for place, study in enumerate(found["recent"] or ()):
+        table.add_row("studies" if place == 0 else "", Text(_study(study)))
     for job in found.get("dead", []):
         table.add_row("", Text(f"dead: job {job['id']} ({job['kind']}): {job['reason']}"))
     store = found["store"]
@@ -69,7 +71,17 @@ def _warnings(found: dict[str, Any]) -> list[str]:
         (missing.get("results"), "results are missing from the store"),
         (put_aside, "unreadable files lie in the store's quarantine folder"),
     )
-    return [f"{number} {words}" for number, words in counts if number]
+    silent = [
+        f"{d['name']}: nobody answers since {d['down_since']}: {d['reason']}"
+        for d in found["destinations"] or ()
+        if not d["answers"]
+    ]
+    return silent + [f"{number} {words}" for number, words in counts if number]
+
+
+def _study(study: dict[str, Any]) -> str:
+    state = f"urgency {study['urgency']}" if study["urgency"] else "no report"
+    return f"{study['study']} revision {study['revision']}: {state if study['finished'] else 'waiting'}"
 
 
 def _run(run: dict[str, Any]) -> str:

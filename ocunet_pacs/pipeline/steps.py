@@ -61,7 +61,8 @@ class AnalysisTools:
 
     ledger: Ledger
     files: FileStore
-    result_key: Callable[[str], str]
+    result_key: Callable[[str, str], str]
+    """Where the object of a UID is stored, as a file with this suffix."""
     reader: PhotographReader
     eligibility: Callable[[ImageHeader, str], Verdict]
     """What the rules of a source (its name) say of an image."""
@@ -269,6 +270,6 @@ def _identities(row: AnalysisRow, sources: list[Source]) -> Iterator[str]:
 
 
 def _store(tools: AnalysisTools, made: MadeObject) -> Output:
-    file_key = tools.result_key(made.sop_instance_uid)
+    file_key = tools.result_key(made.sop_instance_uid, "dcm" if made.kind.is_dicom else "json")
     tools.files.put(file_key, made.content)
     return Output(made.kind, made.sop_class_uid, made.sop_instance_uid, made.series_instance_uid, file_key, made.form)

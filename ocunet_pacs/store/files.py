@@ -185,10 +185,10 @@ class Files:
         return f"instances/{token[:2]}/{token}.dcm"
 
     @staticmethod
-    def result_key(sop_instance_uid: str) -> str:
+    def result_key(sop_instance_uid: str, suffix: str = "dcm") -> str:
         """Key for an object that we made: the same for the same UID."""
         digest = hashlib.sha256(sop_instance_uid.encode("utf-8", "surrogateescape")).hexdigest()
-        return f"results/{digest[:2]}/{digest}.dcm"
+        return f"results/{digest[:2]}/{digest}.{suffix}"
 
 
 def _make_folder(folder: Path) -> None:
