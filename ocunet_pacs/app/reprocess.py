@@ -1,7 +1,7 @@
-"""`reprocess`: ask for one more revision of studies that are here: after a new bundle, other thresholds, other settings.
+"""`reprocess`: ask for one more revision of studies that are here, after a new bundle or with other settings.
 
-The revision is an ordinary one: its report names the one before it. Work that would be the very same (images, bundle and
-settings) makes nothing new. It waits behind today's patients.
+The revision is an ordinary one: its report names the one before it. Work that would be the very same (images, bundle
+and settings) makes nothing new. It waits behind today's patients.
 """
 
 from __future__ import annotations

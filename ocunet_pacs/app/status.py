@@ -32,10 +32,11 @@ def status(settings: Settings) -> dict[str, Any]:
 
     `ready`: our AE answers C-ECHO, the database has this release's schema, there is room in the store, and the bundle
     may be used. `jobs` counts analyses, `deliveries` the objects on their way; every state is named, also at 0.
-    `destinations` has those that were ever tried, and whether they answer; `recent` the newest studies, with the highest
-    urgency that their reports suggest (null: no report). `patient_conflicts` counts studies of which objects came that name another patient, `missing_files` rows whose file
-    is not there, `store.put_aside` files that nobody could read. `housekeeping` has a row for each task: times in UTC,
-    how long the last run took, how it went. `problems` says in a sentence each why `ready` is false.
+    `destinations` has those that were ever tried, and whether they answer; `recent` the newest studies, with the
+    highest urgency that their reports suggest (null: no report). `patient_conflicts` counts studies of which objects
+    came that name another patient, `missing_files` rows whose file is not there, `store.put_aside` files that nobody
+    could read. `housekeeping` has a row for each task: times in UTC, how long the last run took, how it went.
+    `problems` says in a sentence each why `ready` is false.
     """
     problems: list[str] = []
     store, bundle = _store(settings, problems), _bundle(settings, problems)

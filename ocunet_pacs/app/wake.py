@@ -1,7 +1,7 @@
 """Between roles on one host: "there is work". Idle loops look at the queue a few times a second anyway; this is sooner.
 
-A role that waits has a datagram socket in the store's folder `wake`, named by role, host and process. A word that is lost
-costs one poll interval and nothing else, so nobody waits for an answer and every failure is ignored.
+A role that waits has a datagram socket in the store's folder `wake`, named by role, host and process. A word that is
+lost costs one poll interval and nothing else, so nobody waits for an answer and every failure is ignored.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import os
 import select
 import socket
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ocunet_pacs.app.process import StopFlag
 
 _LONGEST_PATH = 100
@@ -44,7 +45,7 @@ class Waiting:
         """Sleep for `timeout` seconds, but neither past a stop nor past a word of work; whether to stop."""
         if self._socket is None:
             return self._stop.wait(timeout)
-        select.select([self._stop.reader, self._socket], [], [], max(timeout, 0.0))
+        select.select([self._stop.reader, self._socket.fileno()], [], [], max(timeout, 0.0))
         with suppress(OSError):
             # Of several loops that were woken one takes the word; all of them look.
             self._socket.recv(16)

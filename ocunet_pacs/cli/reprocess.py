@@ -31,8 +31,8 @@ def reprocess(
 ) -> None:
     """Ask for a new revision of studies: each gets a report that names the one it replaces.
 
-    With a new bundle in place, `--bundle OLD` asks for everything that the old one said. Exit status 1 when a study that
-    was named is not here or cannot be looked at again.
+    With a new bundle in place, `--bundle OLD` asks for everything that the old one said. Exit status 1 when a study
+    that was named is not here or cannot be looked at again.
     """
     if not studies and since is None and bundle is None:
         raise typer.BadParameter("name studies, or give --since or --bundle")
@@ -44,9 +44,8 @@ def reprocess(
     settings = load(config)
     moment = None if since is None else since.astimezone(UTC)
     with opened_jobs(settings) as jobs:
-        found = [
-            study for uid in studies or [None] for study in chosen(jobs, study=uid, since=moment, bundle=bundle or None)
-        ]
+        named: list[str | None] = [*studies] if studies else [None]
+        found = [study for uid in named for study in chosen(jobs, study=uid, since=moment, bundle=bundle or None)]
         missing = [uid for uid in studies or [] if uid not in {study.study_instance_uid for study in found}]
         if dry_run:
             typer.echo(f"{len(found)} studies, {sum(study.removed for study in found)} of them without files by now")
