@@ -218,7 +218,7 @@ class Classifier:
                 eligibility=lambda header, _source: eligibility(header),
                 classifier=keeping,
                 reporter=None,
-                keep_heatmap=lambda _made: None,
+                keep_picture=lambda _made: None,
                 batch_size=predictor.batch_size,
                 alive=lambda: None,
             ).images

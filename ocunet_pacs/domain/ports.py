@@ -150,8 +150,8 @@ class Ledger(Protocol):
         `note` stays on the finished job as its reason: what became of the study in a sentence. The deliveries' jobs
         have the rank of `urgency` as their priority, or the analysis's own where that is negative.
 
-        An output whose SOP Instance UID exists already is left as it is, and so are its deliveries; where its file was
-        removed or missing, it is there again.
+        An output whose SOP Instance UID exists already is left as it is; destinations that it was not sent to get it.
+        Where its file was removed or missing, it is there again.
         """
 
     def delivery(self, delivery_id: int) -> DeliveryRow:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ocunet_pacs.domain.errors import BadInput
+from ocunet_pacs.domain.labels import Urgency
 from ocunet_pacs.domain.result import (
     Box,
     BundleRef,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ocunet_pacs.domain.result import ImageResult, Output, StudyResult
+    from ocunet_pacs.domain.routes import Form
 
 OP = "1.2.840.10008.5.1.4.1.1.77.1.5.1"
 
@@ -67,6 +69,7 @@ class Reader:
     frames_of: dict[str, int] = field(default_factory=dict)
     broken: dict[str, ReasonCode] = field(default_factory=dict)
     broken_after: dict[str, int] = field(default_factory=dict)
+    station: str = ""
 
     def header(self, path: Path) -> ImageHeader:
         if path.name in self.broken:
@@ -78,6 +81,7 @@ class Reader:
             sop_class_uid=OP,
             transfer_syntax_uid="1.2.840.10008.1.2.1",
             laterality=Laterality.RIGHT,
+            station_name=self.station,
             number_of_frames=self.frames_of.get(path.name, 1),
         )
 
@@ -111,24 +115,47 @@ class Reporter:
 
     def __init__(self) -> None:
         self.results: list[StudyResult] = []
+        self.forms: list[str] = []
+        self.encodings = ["uncompressed"]
+        self.study_urgency = Urgency.NONE
 
     def heatmap_uid(self, image: ImageResult, bundle: BundleRef) -> str:
         return derive_uid("heatmap", image.sop_instance_uid, str(image.frame), bundle.digest)
 
-    def heatmap(
+    def pictures(
         self,
         image: ImageResult,
         photograph: Photograph,
         classification: Classification,
         bundle: BundleRef,
         source: Path,
-    ) -> MadeObject:
+    ) -> list[MadeObject]:
         uid = self.heatmap_uid(image, bundle)
-        return MadeObject(OutputKind.HEATMAP, "1.7", uid, "1.2.900", b"heatmap")
+        return [
+            MadeObject(OutputKind.HEATMAP, "1.7", derive_uid(uid, encoding), "1.2.900", b"heatmap", encoding)
+            for encoding in self.encodings
+        ]
 
-    def report(self, result: StudyResult, sources: Mapping[str, Path], heatmaps: Mapping[str, Output]) -> MadeObject:
+    def urgency(self, result: StudyResult) -> Urgency:
+        return self.study_urgency
+
+    def report(
+        self, result: StudyResult, sources: Mapping[str, Path], pictures: Mapping[str, Output], form: Form
+    ) -> MadeObject:
         self.results.append(result)
-        return MadeObject(OutputKind.REPORT, "1.88", derive_uid("report", result.key), "1.2.901", b"report")
+        self.forms.append(form.id)
+        return MadeObject(
+            OutputKind.REPORT, "1.88", derive_uid("report", result.key, form.id), "1.2.901", b"report", form.id
+        )
+
+    def pdf(self, report: MadeObject, pictures: Mapping[str, Path]) -> MadeObject:
+        return MadeObject(OutputKind.PDF, "1.104", derive_uid("pdf", report.sop_instance_uid), "1.2.902", b"pdf")
+
+    def fhir(self, result: StudyResult, report: MadeObject, destination: str) -> MadeObject:
+        return MadeObject(OutputKind.FHIR, "", derive_uid("fhir", result.key, destination), "", b"{}")
+
+    def notice(self, result: StudyResult, report: MadeObject, destination: str) -> MadeObject:
+        return MadeObject(OutputKind.NOTICE, "", derive_uid("notice", result.key, destination), "", b"{}")
 
 
 def received(number: int, clock: Clock, *, study: str = "1.2", opens_study: bool = True) -> ReceivedInstance:

@@ -7,12 +7,15 @@ from datetime import timedelta
 
 import pytest
 
-from ocunet_pacs.domain.errors import DeliveryError, InvalidReport, PeerBusy, PeerRefused, PeerUnavailable
+from ocunet_pacs.domain.errors import InvalidReport
 from ocunet_pacs.domain.gates import Verdict
-from ocunet_pacs.domain.job import Done, JobKind, JobState, Later, Never, Retry
+from ocunet_pacs.domain.job import BACKGROUND, Done, JobKind, JobState, Never
+from ocunet_pacs.domain.labels import Urgency
+from ocunet_pacs.domain.result import OutputKind
+from ocunet_pacs.domain.routes import Form, Routes, Rule, Target
 from ocunet_pacs.domain.study import ImageHeader, Reason, ReasonCode
 from ocunet_pacs.jobs.memory import MemoryJobs
-from ocunet_pacs.pipeline.steps import AnalysisTools, AssemblyRule, DeliveryTools, analyse, assemble, deliver
+from ocunet_pacs.pipeline.steps import AnalysisTools, AssemblyRule, analyse, assemble
 from tests.unit.pipeline.fakes import Classifier, Clock, Files, Reader, Reporter, received
 
 RULE = AssemblyRule(timedelta(minutes=10), attempts=3)
@@ -25,7 +28,7 @@ class House:
     def __init__(self, *destinations: str) -> None:
         self.clock, self.jobs, self.files = Clock(), MemoryJobs(), Files()
         self.reader, self.classifier, self.reporter = Reader(), Classifier(), Reporter()
-        self.destinations = destinations
+        self.routes = Routes(tuple(Target(name) for name in destinations))
         self.rules_digest = "r" * 64
         self.report_nothing_eligible = True
         self.counted: dict[tuple[str, ...], int] = {}
@@ -55,13 +58,13 @@ class House:
         return AnalysisTools(
             ledger=self.jobs,
             files=self.files,
-            result_key=lambda uid: f"results/{uid}",
+            result_key=lambda uid, suffix: f"results/{uid}.{suffix}",
             reader=self.reader,
             eligibility=self.eligibility,
             rules_digest=self.rules_digest,
             classifier=self.classifier,
             reporter=self.reporter,
-            destinations=self.destinations,
+            routes=self.routes,
             delivery_attempts=5,
             batch_size=2,
             clock=self.clock,
@@ -345,33 +348,173 @@ def test_a_report_that_breaks_a_rule_goes_to_a_person_and_not_to_the_pacs() -> N
     assert "no evidence" in outcome.reason
 
 
-class Sender:
-    def __init__(self, answer: DeliveryError | tuple[int, str]) -> None:
-        self.answer = answer
+def test_a_heatmap_that_breaks_a_rule_stops_the_study_too() -> None:
+    house = House("pacs")
+    house.reporter.pictures = lambda *a: (_ for _ in ()).throw(InvalidReport("8 bit RGB"))
+    house.receive(1)
+    house.close()
+    outcome = house.analyse()
+    assert isinstance(outcome, Never)
+    assert "8 bit RGB" in outcome.reason
+    assert not house.jobs.counts().get((JobKind.DELIVER, JobState.WAITING))
 
-    def send(self, destination: str, path: object) -> tuple[int, str]:
-        if isinstance(self.answer, DeliveryError):
-            raise self.answer
-        return self.answer
+
+REPORT, HEATMAP, PDF = OutputKind.REPORT, OutputKind.HEATMAP, OutputKind.PDF
+
+
+def sent(house: House) -> dict[str, list[str]]:
+    """What waits for each destination, as kinds with their forms."""
+    found: dict[str, list[str]] = {}
+    for job in house.jobs.find(kind=JobKind.DELIVER):
+        row = house.jobs.delivery(job.subject_id)
+        found.setdefault(row.destination, []).append(f"{row.output.kind} {row.output.form}".strip())
+    return {name: sorted(kinds) for name, kinds in found.items()}
+
+
+def test_each_destination_gets_its_own_form_and_each_form_is_made_once() -> None:
+    house = House()
+    old = Target("old", Form("enhanced", "jpeg"))
+    words = Target("words", kinds=frozenset({REPORT}))
+    house.routes = Routes((Target("a"), Target("b"), old, words))
+    house.reporter.encodings = sorted(house.routes.encodings)
+    house.receive(1)
+    house.close()
+    house.analyse()
+    usual = ["heatmap uncompressed", "report comprehensive-3d/uncompressed"]
+    assert sent(house) == {
+        "a": usual,
+        "b": usual,
+        "old": ["heatmap jpeg", "report enhanced/jpeg"],
+        "words": ["report comprehensive-3d/none"],
+    }
+    assert len(house.reporter.forms) == 3
+
+
+def test_a_pdf_shows_heatmaps_although_its_destination_gets_none() -> None:
+    house = House()
+    house.routes = Routes((Target("files", kinds=frozenset({PDF})),))
+    house.receive(1)
+    house.close()
+    house.analyse()
+    assert sent(house) == {"files": ["pdf"]}
+    assert house.reporter.forms[-1] == "comprehensive-3d/uncompressed"
+
+
+def test_a_late_image_that_makes_the_study_urgent_sends_all_of_it_where_urgent_studies_go() -> None:
+    house = House()
+    house.routes = Routes((Target("pacs"), Target("on-call")), (Rule(("on-call",), minimum_urgency=Urgency.URGENT),))
+    house.receive(1)
+    house.close()
+    house.analyse()
+    assert set(sent(house)) == {"pacs"}
+    house.reporter.study_urgency = Urgency.EMERGENCY
+    house.receive(2)
+    house.close()
+    house.analyse()
+    assert len(sent(house)["on-call"]) == 3, "the first image's heatmap too"
+    assert len(sent(house)["pacs"]) == 5
+
+
+def test_word_of_an_urgent_study_is_given_once() -> None:
+    house = House()
+    notified = Target("pager", kinds=frozenset({OutputKind.NOTICE}), minimum_urgency=Urgency.SOON)
+    house.routes = Routes((notified,))
+    for number, (urgency, notices) in enumerate([("routine", 0), ("soon", 1), ("soon", 1), ("emergency", 2)], 1):
+        house.reporter.study_urgency = Urgency(urgency)
+        house.receive(number)
+        house.close()
+        house.analyse()
+        assert len(sent(house).get("pager", [])) == notices
+
+
+def test_a_record_system_gets_its_document() -> None:
+    house = House()
+    house.routes = Routes((Target("record", kinds=frozenset({OutputKind.FHIR})),))
+    house.receive(1)
+    house.close()
+    house.analyse()
+    assert sent(house) == {"record": ["fhir"]}
+    assert any(key.endswith(".json") for key in house.files.content)
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected", "status"),
+    ("rule", "goes"),
     [
-        ((0x0000, ""), Done, 0x0000),
-        ((0xB000, "coerced"), Done, 0xB000),
-        (PeerUnavailable("nobody answered"), Later, None),
-        (PeerBusy("out of resources", 0xA700), Retry, 0xA700),
-        (PeerRefused("not allowed", 0x0124), Never, 0x0124),
+        (Rule(("pacs",), sources=frozenset({"CAMERA"})), True),
+        (Rule(("pacs",), sources=frozenset({"OTHER"})), False),
+        (Rule(("pacs",), stations=frozenset({"ROOM-1"})), True),
+        (Rule(("pacs",), stations=frozenset({"ROOM-2"})), False),
+        (Rule(("pacs",), minimum_urgency=Urgency.SOON), True),
+        (Rule(("pacs",), minimum_urgency=Urgency.URGENT), False),
+        (Rule(("pacs",), results=frozenset({REPORT})), True),
     ],
 )
-def test_a_delivery_ends_in_the_word_that_its_answer_means(answer, expected, status) -> None:
+def test_a_rule_decides_by_sender_station_urgency_and_kind(rule: Rule, goes: bool) -> None:
+    house = House()
+    house.routes = Routes((Target("pacs"), Target("archive")), (rule,))
+    house.reader.station, house.reporter.study_urgency = "ROOM-1", Urgency.SOON
+    house.receive(1)
+    house.close()
+    job = house.claim()
+    house.analyse(job)
+    assert ("pacs" in sent(house)) is goes
+    assert len(sent(house)["archive"]) == 2, "no rule names it"
+    if rule.results:
+        assert sent(house)["pacs"] == ["report comprehensive-3d/none"]
+
+
+def test_a_study_that_no_rule_sends_anywhere_is_reported_into_the_store_and_says_so() -> None:
+    house = House()
+    house.routes = Routes((Target("pacs"),), (Rule(("pacs",), sources=frozenset({"nobody"})),))
+    house.receive(1)
+    house.close()
+    job = house.claim()
+    house.analyse(job)
+    assert sent(house) == {}
+    assert len(house.reporter.results) == 1
+    done = house.jobs.get(job.id)
+    assert done is not None
+    assert "goes nowhere by the routes" in (done.reason or "")
+
+
+def test_the_most_urgent_study_is_delivered_first() -> None:
+    house = House("pacs")
+    for number, urgency in enumerate([Urgency.ROUTINE, Urgency.EMERGENCY, Urgency.SOON], 1):
+        house.jobs.record_instance(received(number, house.clock, study=f"1.{number}"))
+        house.close()
+        house.reporter.study_urgency = urgency
+        house.analyse()
+    priorities = [house.claim(JobKind.DELIVER).priority for _ in range(6)]
+    assert priorities == sorted(priorities, reverse=True)
+    assert priorities[0] == Urgency.EMERGENCY.rank
+
+
+def test_a_revision_that_is_asked_for_looks_at_the_same_images_and_names_its_predecessor() -> None:
     house = House("pacs")
     house.receive(1)
     house.close()
     house.analyse()
-    tools = DeliveryTools(house.jobs, house.files, Sender(answer), timedelta(seconds=30), house.clock)
-    job = house.claim(JobKind.DELIVER)
-    outcome = deliver(job, tools, lambda: None)
-    assert isinstance(outcome, expected)
-    assert house.jobs.delivery(job.subject_id).status == status
+    (study,) = house.jobs.studies_like()
+    assert (study.revision, study.bundle_digest, study.urgency) == (1, "b" * 64, Urgency.NONE)
+    house.classifier = Classifier(digest="c" * 64)
+    assert house.jobs.request_revision(study.id, house.clock(), 3, BACKGROUND) is not None
+    assert house.jobs.request_revision(study.id, house.clock(), 3, BACKGROUND) is None, "one waits already"
+    house.analyse()
+    first, second = house.reporter.results
+    assert [image.sop_instance_uid for image in second.images] == [image.sop_instance_uid for image in first.images]
+    assert second.predecessor is not None
+    assert second.revision == 2
+    assert [s.study_instance_uid for s in house.jobs.studies_like(bundle_digest="cc")] == ["1.2"]
+    assert house.jobs.studies_like(bundle_digest="bb") == []
+
+
+def test_asking_again_for_the_very_same_work_makes_nothing_new() -> None:
+    house = House("pacs")
+    house.receive(1)
+    house.close()
+    house.analyse()
+    before = sent(house)
+    (study,) = house.jobs.studies_like()
+    house.jobs.request_revision(study.id, house.clock(), 3, BACKGROUND)
+    house.analyse()
+    assert sent(house) == before
