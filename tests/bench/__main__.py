@@ -16,6 +16,7 @@ BENCHMARKS = (
     "quality",
     "studies",
     "receive",
+    "latency",
 )
 
 if __name__ == "__main__":

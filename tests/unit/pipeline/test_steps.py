@@ -30,6 +30,7 @@ class House:
         self.reader, self.classifier, self.reporter = Reader(), Classifier(), Reporter()
         self.routes = Routes(tuple(Target(name) for name in destinations))
         self.rules_digest = "r" * 64
+        self.delivery_attempts = 5
         self.report_nothing_eligible = True
         self.counted: dict[tuple[str, ...], int] = {}
         self.verdicts: dict[str, Verdict] = {}
@@ -65,7 +66,7 @@ class House:
             classifier=self.classifier,
             reporter=self.reporter,
             routes=self.routes,
-            delivery_attempts=5,
+            delivery_attempts=self.delivery_attempts,
             batch_size=2,
             clock=self.clock,
             report_nothing_eligible=self.report_nothing_eligible,
