@@ -9,6 +9,7 @@ from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.domain.ledger import AnalysisRow
 from ocunet_pacs.domain.study import Arrival, OpenStudy, ReasonCode, StoredInstance
 from ocunet_pacs.jobs.memory_queue import MemoryQueue
+from ocunet_pacs.jobs.text import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -78,6 +79,7 @@ class MemoryIntake(MemoryQueue):
                 file_key=instance.file_key,
                 ordinal=1 + sum(other.study_id == study.id for other in self._instances.values()),
                 source=instance.source,
+                source_ae_title=storable(instance.source_ae_title),
             )
             self._instances[instance.sop_instance_uid] = Instance(stored, study.id, instance.opens_study)
             return Arrival(added=True, conflict=conflict)
@@ -185,10 +187,13 @@ class MemoryIntake(MemoryQueue):
             if row is None or (row.open_since, row.last_received_at) != (study.open_since, study.last_received_at):
                 return None
             row.open_since = row.quiet_until = None
-            row.revision += 1
-            for instance in self._instances.values():
-                if instance.study_id == row.id and instance.revision is None:
-                    instance.revision = row.revision
-            analysis_id = len(self._analyses) + 1
-            self._analyses[analysis_id] = AnalysisRow(analysis_id, row.id, row.uid, row.revision, None, None, None)
-            return self._add(JobKind.ANALYSE, analysis_id, max_attempts, now)
+            return self._add_revision(row, max_attempts, now)
+
+    def _add_revision(self, study: Study, max_attempts: int, now: datetime, priority: int = 0) -> int:
+        study.revision += 1
+        for instance in self._instances.values():
+            if instance.study_id == study.id and instance.revision is None:
+                instance.revision = study.revision
+        analysis_id = len(self._analyses) + 1
+        self._analyses[analysis_id] = AnalysisRow(analysis_id, study.id, study.uid, study.revision, None, None, None)
+        return self._add(JobKind.ANALYSE, analysis_id, max_attempts, now, priority)

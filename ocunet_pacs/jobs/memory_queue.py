@@ -6,13 +6,13 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ocunet_pacs.domain.job import Job, JobKind, JobState
+from ocunet_pacs.domain.job import Job, JobKind, JobState, Later
 from ocunet_pacs.domain.ports import JobQueue
 from ocunet_pacs.jobs.text import storable
 from ocunet_pacs.jobs.transitions import after, taken_away
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime, timedelta
     from threading import RLock
 
@@ -25,6 +25,7 @@ class MemoryQueue(JobQueue):
     def __init__(self, lock: RLock) -> None:
         self._lock = lock
         self._jobs: dict[int, Job] = {}
+        self._hastened: set[int] = set()
 
     def claim(self, kinds: Sequence[JobKind], owner: str, now: datetime, lease: timedelta) -> Job | None:
         """See `JobQueue.claim`."""
@@ -36,7 +37,7 @@ class MemoryQueue(JobQueue):
             ]
             if not due:
                 return None
-            first = min(due, key=lambda job: (job.run_at, job.id))
+            first = min(due, key=lambda job: (-job.priority, job.run_at, job.id))
             claimed = replace(
                 first,
                 state=JobState.RUNNING,
@@ -45,6 +46,7 @@ class MemoryQueue(JobQueue):
                 lease_expires_at=now + lease,
             )
             self._jobs[first.id] = claimed
+            self._hastened.discard(first.id)
             return claimed
 
     def renew(self, job: Job, now: datetime, lease: timedelta) -> bool:
@@ -60,7 +62,10 @@ class MemoryQueue(JobQueue):
         with self._lock:
             if not self._still_ours(job):
                 return False
-            self._store(after(job, outcome, now, jitter))
+            becomes = after(job, outcome, now, jitter)
+            if isinstance(outcome, Later) and job.id in self._hastened:
+                becomes = replace(becomes, run_at=min(now, becomes.run_at))
+            self._store(becomes)
             return True
 
     def reap(self, now: datetime, is_gone: Callable[[str], bool]) -> int:
@@ -115,12 +120,22 @@ class MemoryQueue(JobQueue):
         with self._lock:
             return dict(Counter((job.kind, job.state) for job in self._jobs.values()))
 
-    def _add(self, kind: JobKind, subject_id: int, max_attempts: int, now: datetime) -> int:
+    def _add(self, kind: JobKind, subject_id: int, max_attempts: int, now: datetime, priority: int = 0) -> int:
         job_id = len(self._jobs) + 1
         self._jobs[job_id] = Job(
-            job_id, kind, JobState.WAITING, subject_id, 0, max_attempts, run_at=now, created_at=now
+            job_id, kind, JobState.WAITING, subject_id, 0, max_attempts, run_at=now, created_at=now, priority=priority
         )
         return job_id
+
+    def _hasten(self, kind: JobKind, subject_ids: Collection[int], now: datetime) -> None:
+        """As `sql_queue.hasten`."""
+        for job in self._jobs.values():
+            if job.kind is not kind or job.subject_id not in subject_ids:
+                continue
+            if job.state is JobState.WAITING:
+                self._jobs[job.id] = replace(job, run_at=min(job.run_at, now))
+            elif job.state is JobState.RUNNING:
+                self._hastened.add(job.id)
 
     def _still_ours(self, job: Job) -> bool:
         row = self._jobs.get(job.id)

@@ -9,8 +9,7 @@ from ocunet_pacs.domain.job import Done, JobKind
 from ocunet_pacs.domain.ledger import AnalysisRow, DeliveryRow, Finish
 from ocunet_pacs.domain.result import OutputKind
 from ocunet_pacs.jobs.memory_intake import MemoryIntake
-from ocunet_pacs.jobs.text import storable
-from ocunet_pacs.jobs.transitions import after
+from ocunet_pacs.jobs.transitions import after, delivery_priority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
     from threading import RLock
 
     from ocunet_pacs.domain.job import Job
-    from ocunet_pacs.domain.result import Output
+    from ocunet_pacs.domain.labels import Urgency
+    from ocunet_pacs.domain.result import Addressed, Output
     from ocunet_pacs.domain.study import ReasonCode, StoredInstance
 
 
@@ -33,12 +33,13 @@ class MadeOutput:
 
 
 class MemoryResults(MemoryIntake):
-    """The part of `Ledger` that analysing and delivering use."""
+    """The part of `Ledger` that analysing uses."""
 
     def __init__(self, lock: RLock) -> None:
         super().__init__(lock)
         self._outputs: dict[str, MadeOutput] = {}
         self._deliveries: dict[int, DeliveryRow] = {}
+        self._bundle_digests: dict[int, str] = {}
 
     def analysis(self, analysis_id: int) -> AnalysisRow:
         """See `Ledger.analysis`."""
@@ -68,16 +69,16 @@ class MemoryResults(MemoryIntake):
             of_uid = (study for study in self._studies.values() if study.uid == study_instance_uid)
             return max((study.revision for study in of_uid), default=0)
 
-    def predecessor(self, analysis_id: int) -> tuple[int, Output] | None:
+    def predecessor(self, analysis_id: int) -> tuple[int, tuple[Output, ...]] | None:
         """See `Ledger.predecessor`."""
         with self._lock:
             this = self._analyses.get(analysis_id)
             if this is None:
                 return None
-            reports: dict[int, Output] = {}
+            reports: dict[int, tuple[Output, ...]] = {}
             for made in self._outputs.values():
                 if made.output.kind is OutputKind.REPORT:
-                    reports.setdefault(made.analysis_id, made.output)
+                    reports[made.analysis_id] = (*reports.get(made.analysis_id, ()), made.output)
             earlier = [
                 row
                 for row in self._analyses.values()
@@ -97,12 +98,13 @@ class MemoryResults(MemoryIntake):
         *,
         key: str,
         result: str,
-        outputs: Sequence[Output],
-        destinations: Sequence[str],
+        outputs: Sequence[Addressed],
         expected_predecessor: int | None,
         delivery_attempts: int,
         now: datetime,
         note: str | None = None,
+        urgency: Urgency | None = None,
+        bundle_digest: str = "",
     ) -> Finish:
         """See `Ledger.finish_analysis`. When another analysis holds `key` already, nothing is added: APPLIED."""
         if job.kind is not JobKind.ANALYSE:
@@ -118,13 +120,15 @@ class MemoryResults(MemoryIntake):
             predecessor = self.predecessor(row.id)
             if (None if predecessor is None else predecessor[0]) != expected_predecessor:
                 return Finish.PREDECESSOR_CHANGED
+            self._bundle_digests[row.id] = bundle_digest
+            finished = replace(row, finished_at=now, urgency=urgency)
             twin = next((other.id for other in self._analyses.values() if other.key == key), None)
             if twin is not None:
-                self._analyses[row.id] = replace(row, finished_at=now)
+                self._analyses[row.id] = finished
                 self._jobs[job.id] = after(job, Done(f"analysis {twin} is the same work"), now, jitter=0.0)
                 return Finish.APPLIED
-            self._analyses[row.id] = replace(row, key=key, result=result, finished_at=now)
-            self._add_outputs(row.id, outputs, destinations, delivery_attempts, now)
+            self._analyses[row.id] = replace(finished, key=key, result=result)
+            self._add_outputs(row.id, outputs, delivery_attempts, now, delivery_priority(job, urgency))
             self._jobs[job.id] = after(job, Done(note), now, jitter=0.0)
             return Finish.APPLIED
 
@@ -135,29 +139,19 @@ class MemoryResults(MemoryIntake):
         )
 
     def _add_outputs(
-        self, analysis_id: int, outputs: Sequence[Output], destinations: Sequence[str], attempts: int, now: datetime
+        self, analysis_id: int, outputs: Sequence[Addressed], attempts: int, now: datetime, priority: int
     ) -> None:
-        for output in outputs:
+        for addressed in outputs:
+            output = addressed.output
             made = self._outputs.get(output.sop_instance_uid)
             if made is not None:
                 made.gone = None
                 continue
             self._outputs[output.sop_instance_uid] = MadeOutput(len(self._outputs) + 1, analysis_id, output)
-            for destination in dict.fromkeys(destinations):
+            for destination in dict.fromkeys(addressed.destinations):
                 delivery_id = len(self._deliveries) + 1
                 self._deliveries[delivery_id] = DeliveryRow(delivery_id, output, destination, None, None)
-                self._add(JobKind.DELIVER, delivery_id, attempts, now)
-
-    def delivery(self, delivery_id: int) -> DeliveryRow:
-        """See `Ledger.delivery`."""
-        with self._lock:
-            return self._deliveries[delivery_id]
-
-    def record_delivery(self, delivery_id: int, status: int | None, comment: str, now: datetime) -> None:  # noqa: ARG002
-        """See `Ledger.record_delivery`. KeyError when there is no such delivery."""
-        with self._lock:
-            row = self._deliveries[delivery_id]
-            self._deliveries[delivery_id] = replace(row, status=status, comment=storable(comment))
+                self._add(JobKind.DELIVER, delivery_id, attempts, now, priority)
 
     def output_uids(self) -> Iterator[str]:
         """See `Ledger.output_uids`."""

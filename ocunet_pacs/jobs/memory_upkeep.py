@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from ocunet_pacs.domain.job import JobKind, JobState
+from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.domain.study import ReasonCode
 from ocunet_pacs.domain.upkeep import FileOwner, KeptFile, KeptStudy, TaskRun, UpkeepCounts
-from ocunet_pacs.jobs.memory_results import MadeOutput, MemoryResults
+from ocunet_pacs.jobs.memory_results import MadeOutput
+from ocunet_pacs.jobs.memory_revisions import FINAL, MemoryRevisions
 from ocunet_pacs.jobs.text import storable
 
 if TYPE_CHECKING:
@@ -19,10 +20,8 @@ if TYPE_CHECKING:
 
     from ocunet_pacs.jobs.memory_intake import Instance, Study
 
-_FINAL = (JobState.DONE, JobState.DISCARDED)
 
-
-class MemoryUpkeep(MemoryResults):
+class MemoryUpkeep(MemoryRevisions):
     """The methods of `Upkeep`."""
 
     def __init__(self, lock: RLock) -> None:
@@ -58,19 +57,21 @@ class MemoryUpkeep(MemoryResults):
             return keys
 
     def _is_needless(self, study: Study) -> bool:
-        mine = {row.id for row in self._analyses.values() if row.study_id == study.id}
-        if study.removed_at is not None or study.open_since is not None:
+        if study.removed_at is not None or study.open_since is not None or self._is_unfinished(study):
             return False
-        jobs = self._jobs.values()
-        if any(j.kind is JobKind.ANALYSE and j.subject_id in mine and j.state not in _FINAL for j in jobs):
-            return False
-        return all(self._is_everywhere(made) for made in self._made_for(study.id))
+        # A revision whose results nobody was to get: then ours are the only copies.
+        sent: dict[int, bool] = {}
+        for made in self._made_for(study.id):
+            going = self._going(made)
+            states = [j.state for j in self._jobs.values() if j.kind is JobKind.DELIVER and j.subject_id in going]
+            if not all(state in FINAL for state in states):
+                return False
+            sent[made.analysis_id] = sent.get(made.analysis_id, False) or bool(going)
+        return all(sent.values())
 
-    def _is_everywhere(self, made: MadeOutput) -> bool:
+    def _going(self, made: MadeOutput) -> set[int]:
         uid = made.output.sop_instance_uid
-        going = {row.id for row in self._deliveries.values() if row.output.sop_instance_uid == uid}
-        states = [j.state for j in self._jobs.values() if j.kind is JobKind.DELIVER and j.subject_id in going]
-        return bool(states) and all(state in _FINAL for state in states)
+        return {row.id for row in self._deliveries.values() if row.output.sop_instance_uid == uid}
 
     def _made_for(self, study_id: int) -> Iterator[MadeOutput]:
         return (made for made in self._outputs.values() if self._analyses[made.analysis_id].study_id == study_id)

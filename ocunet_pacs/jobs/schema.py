@@ -2,7 +2,9 @@
 
     studies ──< instances         what arrived
        └─────< analyses ──< outputs ──< deliveries        what was made of it, and where it went
+                                                 └──< commitment_requests        what the destination was asked
     jobs                          the queue: one row for each analysis and each delivery
+    destinations                  how each destination stands
     housekeeping                  when each task of housekeeping last ran, and how it went
     backfill_studies              past studies of archives, and where their fetching stands
 
@@ -18,6 +20,17 @@ States of a job are drawn in `domain/job.py`, those of a past study in `domain/b
                 finished   `finished_at` is set, by `finish_analysis`, with `key` and `result`
                 superseded `superseded` is true: a later revision finished first, nothing of this one was kept
     delivery    unanswered `answered_at` is NULL; `status` and `comment` are always the destination's last answer
+                stored     `stored_at` is set: the destination has the object; where it commits, that is not the end:
+                asked      `asked_at` is set: it was asked to commit to what it stored then, `asks` times, and each
+                           request that may still be answered is a row of `commitment_requests`
+                committed  `committed_at` is set: it answered that it keeps the object
+                failed     `failure` is set: it answered that it does not. Storing the object again takes the delivery
+                           back to stored, and an answer to an earlier request no longer means anything
+    destination untried    it has no row
+                up         `down_since` is NULL
+                down       `down_since` is set, by the first who found nobody there; nobody tries before `probe_at`
+                probed     down, and `probing`: somebody may try, alone until `probe_at`. An answer takes the
+                           destination up; none, and a probe that is never heard of again, leave it down
     file        (of an instance or output) removed: `removed_at` was set before retention removed it; missing:
                 `missing_at` was set because it was not where its row says, and nobody removed it
 
@@ -54,6 +67,7 @@ from sqlalchemy import (
 
 from ocunet_pacs.domain.backfill import BackfillState
 from ocunet_pacs.domain.job import JobKind, JobState
+from ocunet_pacs.domain.labels import Urgency
 from ocunet_pacs.domain.result import OutputKind
 from ocunet_pacs.jobs.text import storable
 
@@ -210,6 +224,14 @@ jobs = Table(
     Column("lease_expires_at", UtcDateTime()),
     Column("finished_at", UtcDateTime()),
     Column("reason", Sentence()),
+    Column("priority", Integer, nullable=False, server_default=text("0")),
+    Column(
+        "hastened",
+        Boolean(create_constraint=False),
+        nullable=False,
+        server_default=false(),
+        comment="what it may be about to wait for has happened since it was claimed",
+    ),
     # One job for each subject: the same work cannot be queued twice.
     UniqueConstraint("kind", "subject_id"),
     CheckConstraint("attempt >= 0 AND attempt <= max_attempts", name="attempts"),
@@ -219,11 +241,12 @@ jobs = Table(
     ),
     CheckConstraint("(state IN ('waiting', 'running')) = (finished_at IS NULL)", name="finished"),
 )
-# The claim: the first waiting job of a kind by run_at and id. Done jobs, nearly all of the table, are not in this
-# index, so a claim costs the same after a year. The kind leads, or SQLite prefers the unique constraint's index.
+# The claim: the first waiting job of a kind by priority, run_at and id. Done jobs, nearly all of the table, are not in
+# this index, so a claim costs the same after a year. The kind leads, or SQLite prefers the unique constraint's index.
 Index(
     "ix_jobs_claim",
     jobs.c.kind,
+    jobs.c.priority.desc(),
     jobs.c.run_at,
     jobs.c.id,
     sqlite_where=text("state = 'waiting'"),
@@ -256,6 +279,8 @@ analyses = Table(
     Column("superseded", Boolean(create_constraint=False), nullable=False, server_default=false()),
     Column("created_at", UtcDateTime(), nullable=False),
     Column("finished_at", UtcDateTime()),
+    Column("urgency", _words(Urgency, "urgency"), comment="the highest of its report; NULL: there is no report"),
+    Column("bundle_digest", String(64), nullable=False, server_default=text("''")),
     # Serves the look-up of earlier and later revisions.
     UniqueConstraint("study_id", "revision"),
 )
@@ -275,6 +300,7 @@ outputs = Table(
     Column("created_at", UtcDateTime(), nullable=False),
     Column("removed_at", UtcDateTime(), comment="when retention removed its file; NULL: never"),
     Column("missing_at", UtcDateTime(), comment="when its file was not found; NULL: never, or it is back"),
+    Column("form", String(), nullable=False, server_default=text("''"), comment="id of the form that it was made in"),
 )
 Index("ix_outputs_file_key", outputs.c.file_key)
 Index(
@@ -293,7 +319,45 @@ deliveries = Table(
     Column("status", Integer, comment="DICOM status of the last answer; NULL: nobody answered"),
     Column("comment", Sentence()),
     Column("answered_at", UtcDateTime()),
+    Column("stored_at", UtcDateTime(), comment="when the destination said that it has the object; NULL: not yet"),
+    Column("transaction_uid", _UID, comment="of the last request to commit to it"),
+    Column("asked_at", UtcDateTime(), comment="when that was"),
+    Column("asks", Integer, nullable=False, server_default=text("0"), comment="how many requests there were"),
+    Column("committed_at", UtcDateTime(), comment="when it was heard that the destination keeps it; NULL: not yet"),
+    Column("failure", Integer, comment="Failure Reason (0008,1197) of the last answer; NULL: it did not fail"),
     UniqueConstraint("output_id", "destination"),
+)
+_UNCOMMITTED = text("stored_at IS NOT NULL AND committed_at IS NULL AND failure IS NULL")
+# Whoever asks for commitment: the oldest of one destination first, all in one request.
+Index(
+    "ix_deliveries_uncommitted",
+    deliveries.c.destination,
+    deliveries.c.stored_at,
+    deliveries.c.id,
+    sqlite_where=_UNCOMMITTED,
+    postgresql_where=_UNCOMMITTED,
+)
+
+# A destination may answer an earlier request after it was asked again, so one column in `deliveries` is not enough.
+commitment_requests = Table(
+    "commitment_requests",
+    metadata,
+    # It leads the key: an answer is looked up by it.
+    Column("transaction_uid", _UID, primary_key=True),
+    Column("delivery_id", _ID, ForeignKey("deliveries.id"), primary_key=True, index=True),
+)
+
+destinations = Table(
+    "destinations",
+    metadata,
+    Column("destination", String(), primary_key=True, comment="its name in the settings"),
+    Column("down_since", UtcDateTime(), comment="when nobody answered first; NULL: it is up"),
+    Column("failures", Integer, nullable=False, server_default=text("0"), comment="probes without an answer since"),
+    Column("probe_at", UtcDateTime(), comment="when the next may try it; NULL: it is up"),
+    Column("probing", Boolean(create_constraint=False), nullable=False, server_default=false()),
+    Column("reason", Sentence(), nullable=False, server_default=text("''"), comment="why it is down"),
+    Column("answered_at", UtcDateTime(), comment="when it last answered, to the minute; NULL: never"),
+    CheckConstraint("(down_since IS NULL) = (probe_at IS NULL)", name="probed_while_down"),
 )
 
 housekeeping = Table(

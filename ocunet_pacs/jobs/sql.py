@@ -15,6 +15,10 @@ from ocunet_pacs.jobs.sql_queue import SqlQueue
 from ocunet_pacs.jobs.sql_upkeep import SqlUpkeep
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import RowMapping
+
     from ocunet_pacs.domain.job import Job
 
 
@@ -24,7 +28,8 @@ class SqlJobs(SqlQueue, SqlLedger, SqlUpkeep):
     def describe(self, job: Job) -> dict[str, str]:
         """What the job is about, as words for a person; empty when its subject is not there.
 
-        An analysis: study (UID), revision. A delivery: object (UID), kind, study, revision, destination, answer.
+        An analysis: study (UID), revision. A delivery: object (UID), kind, study, revision, destination, answer, and
+        where the destination commits to what it stores, how far that got: stored, asked, committed.
         """
         of_study = (studies.c.study_instance_uid.label("study"), analyses.c.revision)
         if job.kind is JobKind.ANALYSE:
@@ -39,6 +44,11 @@ class SqlJobs(SqlQueue, SqlLedger, SqlUpkeep):
                     deliveries.c.status,
                     deliveries.c.comment,
                     deliveries.c.answered_at,
+                    deliveries.c.stored_at,
+                    deliveries.c.asked_at,
+                    deliveries.c.asks,
+                    deliveries.c.committed_at,
+                    deliveries.c.failure,
                 )
                 .join_from(deliveries, outputs)
                 .join(analyses)
@@ -49,12 +59,8 @@ class SqlJobs(SqlQueue, SqlLedger, SqlUpkeep):
             row = connection.execute(query).mappings().one_or_none()
         if row is None:
             return {}
-        words = dict(row)
-        if job.kind is JobKind.DELIVER:
-            words["answer"] = _answer(
-                words.pop("status"), words.pop("comment"), answered=words.pop("answered_at") is not None
-            )
-        return {name: str(value) for name, value in words.items()}
+        words = {name: str(row[name]) for name in _SUBJECT if name in row}
+        return words | _progress(row) if job.kind is JobKind.DELIVER else words
 
     def delivery_counts(self) -> dict[str, int]:
         """How many delivery jobs are in each state (absent is 0), by the state's word."""
@@ -69,8 +75,30 @@ class SqlJobs(SqlQueue, SqlLedger, SqlUpkeep):
             return current_revision(connection)
 
 
-def _answer(status: int | None, comment: str | None, *, answered: bool) -> str:
-    if not answered:
-        return "not tried yet"
-    code = "no answer" if status is None else f"0x{status:04X}"
-    return f"{code}: {comment}" if comment else code
+_SUBJECT = ("object", "kind", "study", "revision", "destination")
+
+
+def _progress(delivery: RowMapping) -> dict[str, str]:
+    """How far a delivery got. No answer of DICOM's: what was said instead stands alone."""
+    status, comment = delivery["status"], delivery["comment"]
+    if delivery["answered_at"] is None:
+        answer = "not tried yet"
+    elif status is None:
+        answer = comment or "no answer"
+    else:
+        answer = f"0x{status:04X}: {comment}" if comment else f"0x{status:04X}"
+    words = {"answer": answer}
+    if delivery["stored_at"] is not None:
+        words["stored"] = _time(delivery["stored_at"])
+    if delivery["asked_at"] is not None:
+        times = "once" if delivery["asks"] == 1 else f"{delivery['asks']} times"
+        words["asked"] = f"{times}, last {_time(delivery['asked_at'])}"
+    if delivery["failure"] is not None:
+        words["committed"] = f"no: failure reason 0x{delivery['failure']:04X}"
+    elif delivery["committed_at"] is not None:
+        words["committed"] = _time(delivery["committed_at"])
+    return words
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")

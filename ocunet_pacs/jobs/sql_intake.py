@@ -121,17 +121,21 @@ class SqlIntake:
             revision = connection.execute(close).scalar_one_or_none()
             if revision is None:
                 return None
-            connection.execute(
-                update(instances)
-                .where(instances.c.study_id == study.id, instances.c.revision.is_(None))
-                .values(revision=revision)
-            )
-            analysis_id = connection.execute(
-                analyses.insert()
-                .values(study_id=study.id, revision=revision, superseded=False, created_at=now)
-                .returning(analyses.c.id)
-            ).scalar_one()
-            return add_job(connection, JobKind.ANALYSE, analysis_id, max_attempts, now)
+            return add_revision(connection, study.id, revision, max_attempts, now)
+
+
+def add_revision(
+    connection: Connection, study_id: int, revision: int, max_attempts: int, now: datetime, priority: int = 0
+) -> int:
+    """Give the study's unassigned instances to the revision, and add its analysis and its job; the job's id."""
+    connection.execute(
+        update(instances)
+        .where(instances.c.study_id == study_id, instances.c.revision.is_(None))
+        .values(revision=revision)
+    )
+    insert = analyses.insert().values(study_id=study_id, revision=revision, superseded=False, created_at=now)
+    analysis_id = connection.execute(insert.returning(analyses.c.id)).scalar_one()
+    return add_job(connection, JobKind.ANALYSE, analysis_id, max_attempts, now, priority)
 
 
 def stored_instances() -> Select[*tuple[Any, ...]]:
@@ -146,6 +150,7 @@ def stored_instances() -> Select[*tuple[Any, ...]]:
         instances.c.file_key,
         instances.c.ordinal,
         instances.c.source,
+        instances.c.source_ae_title,
         case(
             (instances.c.removed_at.is_not(None), ReasonCode.FILE_REMOVED.value),
             (instances.c.missing_at.is_not(None), ReasonCode.FILE_MISSING.value),
@@ -161,7 +166,9 @@ def as_stored(row: Row[*tuple[Any, ...]]) -> StoredInstance:
     return StoredInstance(**values, gone=None if gone is None else ReasonCode(gone))
 
 
-def add_job(connection: Connection, kind: JobKind, subject_id: int, max_attempts: int, now: datetime) -> int:
+def add_job(
+    connection: Connection, kind: JobKind, subject_id: int, max_attempts: int, now: datetime, priority: int = 0
+) -> int:
     """Add a waiting job; its id."""
     insert = jobs.insert().values(
         kind=kind,
@@ -171,6 +178,7 @@ def add_job(connection: Connection, kind: JobKind, subject_id: int, max_attempts
         max_attempts=max_attempts,
         run_at=now,
         created_at=now,
+        priority=priority,
     )
     job_id: int = connection.execute(insert.returning(jobs.c.id)).scalar_one()
     return job_id

@@ -1,11 +1,14 @@
-"""The ledger on SQLite and PostgreSQL: what arrives, and what was made of it."""
+"""The ledger on SQLite and PostgreSQL: what arrives, what was made of it, and where that went."""
 
 from __future__ import annotations
 
 from ocunet_pacs.domain.ports import Ledger
+from ocunet_pacs.jobs.sql_deliveries import SqlDeliveries
+from ocunet_pacs.jobs.sql_destinations import SqlDestinations
 from ocunet_pacs.jobs.sql_intake import SqlIntake
 from ocunet_pacs.jobs.sql_results import SqlResults
+from ocunet_pacs.jobs.sql_revisions import SqlRevisions
 
 
-class SqlLedger(SqlIntake, SqlResults, Ledger):
+class SqlLedger(SqlIntake, SqlResults, SqlRevisions, SqlDeliveries, SqlDestinations, Ledger):
     """`Ledger` over an engine of `open_engine`, whose schema is up to date. Threads may share it; forks may not."""

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, bindparam, func, select, update
+from sqlalchemy import and_, bindparam, case, false, func, literal, or_, select, true, update
 
-from ocunet_pacs.domain.job import Job, JobKind, JobState
+from ocunet_pacs.domain.job import Job, JobKind, JobState, Later
 from ocunet_pacs.domain.ports import JobQueue
 from ocunet_pacs.jobs.engine import for_reading, transaction
-from ocunet_pacs.jobs.schema import jobs
+from ocunet_pacs.jobs.schema import UtcDateTime, jobs
 from ocunet_pacs.jobs.transitions import after, taken_away
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime, timedelta
+    from typing import Any
 
-    from sqlalchemy import BindParameter, ColumnElement, Connection, Engine, Row
+    from sqlalchemy import ColumnElement, Connection, Engine, Row, Select
 
     from ocunet_pacs.domain.job import Outcome
+
+_JOB = tuple(column for column in jobs.c if column is not jobs.c.hastened)
 
 
 class SqlQueue(JobQueue):
@@ -37,8 +40,8 @@ class SqlQueue(JobQueue):
         """See `JobQueue.claim`. Rows that another worker is claiming right now are skipped, not waited for."""
         first_due = (
             select(jobs.c.id)
-            .where(jobs.c.state == _literal(JobState.WAITING), jobs.c.kind.in_(kinds), jobs.c.run_at <= now)
-            .order_by(jobs.c.run_at, jobs.c.id)
+            .where(in_state(JobState.WAITING), jobs.c.kind.in_(kinds), jobs.c.run_at <= now)
+            .order_by(jobs.c.priority.desc(), jobs.c.run_at, jobs.c.id)
             .limit(1)
             .with_for_update(skip_locked=True)
             .scalar_subquery()
@@ -51,8 +54,9 @@ class SqlQueue(JobQueue):
                 attempt=jobs.c.attempt + 1,
                 lease_owner=owner,
                 lease_expires_at=now + lease,
+                hastened=False,
             )
-            .returning(*jobs.c)
+            .returning(*_JOB)
         )
         with transaction(self._writing) as connection:
             row = connection.execute(take).one_or_none()
@@ -65,17 +69,19 @@ class SqlQueue(JobQueue):
             return connection.execute(extend).rowcount == 1
 
     def finish(self, job: Job, outcome: Outcome, now: datetime, jitter: float) -> bool:
-        """See `JobQueue.finish`."""
+        """See `JobQueue.finish`. What a step puts off is due at once where its job was hastened meanwhile."""
+        becomes = after(job, outcome, now, jitter)
+        run_at: ColumnElement[Any] = literal(becomes.run_at, UtcDateTime())
+        if isinstance(outcome, Later):
+            run_at = case((jobs.c.hastened, literal(min(now, becomes.run_at), UtcDateTime())), else_=run_at)
         with transaction(self._writing) as connection:
-            return move(connection, job, after(job, outcome, now, jitter))
+            return move(connection, job, becomes, run_at=run_at)
 
     def reap(self, now: datetime, is_gone: Callable[[str], bool]) -> int:
         """See `JobQueue.reap`. Asks `is_gone` once for each owner, outside the write transaction."""
         with transaction(self._reading) as connection:
             running_first_to_expire = (
-                select(*jobs.c)
-                .where(jobs.c.state == _literal(JobState.RUNNING))
-                .order_by(jobs.c.lease_expires_at, jobs.c.id)
+                select(*_JOB).where(in_state(JobState.RUNNING)).order_by(jobs.c.lease_expires_at, jobs.c.id)
             )
             running = [as_job(row) for row in connection.execute(running_first_to_expire)]
         gone = {owner for owner in {job.lease_owner for job in running} if owner is not None and is_gone(owner)}
@@ -92,14 +98,14 @@ class SqlQueue(JobQueue):
     def get(self, job_id: int) -> Job | None:
         """See `JobQueue.get`."""
         with transaction(self._reading) as connection:
-            row = connection.execute(select(*jobs.c).where(jobs.c.id == job_id)).one_or_none()
+            row = connection.execute(select(*_JOB).where(jobs.c.id == job_id)).one_or_none()
         return None if row is None else as_job(row)
 
     def find(self, *, state: JobState | None = None, kind: JobKind | None = None, limit: int = 100) -> list[Job]:
         """See `JobQueue.find`."""
-        query = select(*jobs.c).order_by(jobs.c.id.desc()).limit(limit)
+        query = select(*_JOB).order_by(jobs.c.id.desc()).limit(limit)
         if state is not None:
-            query = query.where(jobs.c.state == _literal(state))
+            query = query.where(in_state(state))
         if kind is not None:
             # Not a bare column: SQLite would go through every job of the kind that ever was.
             query = query.where(func.lower(jobs.c.kind) == kind.value)
@@ -143,15 +149,24 @@ def still_ours(job: Job) -> ColumnElement[bool]:
     )
 
 
-def move(connection: Connection, job: Job, becomes: Job, *also: ColumnElement[bool]) -> bool:
-    """Write what the running `job` becomes, if it is still ours (and `also` holds); whether it was."""
+def move(
+    connection: Connection,
+    job: Job,
+    becomes: Job,
+    *also: ColumnElement[bool],
+    run_at: ColumnElement[Any] | None = None,
+) -> bool:
+    """Write what the running `job` becomes, if it is still ours (and `also` holds); whether it was.
+
+    `run_at` in place of the one in `becomes`.
+    """
     change = (
         update(jobs)
         .where(still_ours(job), *also)
         .values(
             state=becomes.state,
             attempt=becomes.attempt,
-            run_at=becomes.run_at,
+            run_at=becomes.run_at if run_at is None else run_at,
             lease_owner=becomes.lease_owner,
             lease_expires_at=becomes.lease_expires_at,
             finished_at=becomes.finished_at,
@@ -161,15 +176,34 @@ def move(connection: Connection, job: Job, becomes: Job, *also: ColumnElement[bo
     return connection.execute(change).rowcount == 1
 
 
+def hasten(connection: Connection, ids: Select[int], now: datetime) -> None:
+    """Of these jobs those that wait are due now; those that run are due at once when their step puts them off.
+
+    One statement for both, so that none slips through by moving from one state to the other.
+    """
+    waiting = in_state(JobState.WAITING)
+    change = update(jobs).where(jobs.c.id.in_(ids), jobs.c.finished_at.is_(None))
+    connection.execute(
+        change.values(
+            run_at=case((and_(waiting, jobs.c.run_at > now), literal(now, UtcDateTime())), else_=jobs.c.run_at),
+            hastened=case((waiting, false()), else_=true()),
+        )
+    )
+
+
 def as_job(row: Row[*tuple[object, ...]]) -> Job:
-    """A row of `jobs` as the domain knows it; the columns are named as the fields are."""
+    """A row of `_JOB` as the domain knows it; the columns are named as the fields are."""
     return Job(**row._asdict())
 
 
-def _literal(state: JobState) -> BindParameter[JobState]:
-    """The state as a literal in the statement: a partial index is not used for a value that is bound later."""
-    return bindparam(None, state, jobs.c.state.type, literal_execute=True)
+def in_state(state: JobState) -> ColumnElement[bool]:
+    """With the state as a literal in the statement: a partial index is not used for a value that is bound later."""
+    return jobs.c.state == bindparam(None, state, jobs.c.state.type, literal_execute=True)
 
 
 def _expired(job: Job, now: datetime) -> bool:
     return job.lease_expires_at is not None and job.lease_expires_at <= now
+
+
+UNFINISHED = or_(in_state(JobState.WAITING), and_(in_state(JobState.RUNNING), jobs.c.lease_expires_at.is_not(None)))
+"""The job waits or runs. The lease, which every running job has, is there to name the index of the running."""

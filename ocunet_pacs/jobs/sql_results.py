@@ -1,4 +1,4 @@
-"""What was made of a study, on SQLite and PostgreSQL: analyses, outputs, deliveries."""
+"""What was made of a study, on SQLite and PostgreSQL: analyses, and outputs with their destinations."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, func, or_, select, update
 
 from ocunet_pacs.domain.job import Done, JobKind
-from ocunet_pacs.domain.ledger import AnalysisRow, DeliveryRow, Finish
+from ocunet_pacs.domain.ledger import AnalysisRow, Finish
 from ocunet_pacs.domain.result import Output, OutputKind
 from ocunet_pacs.jobs.engine import for_reading, transaction
 from ocunet_pacs.jobs.schema import analyses, deliveries, instances, jobs, outputs, studies
+from ocunet_pacs.jobs.sql_deliveries import OUTPUT
 from ocunet_pacs.jobs.sql_insert import insert_into
 from ocunet_pacs.jobs.sql_intake import add_job, as_stored, stored_instances
 from ocunet_pacs.jobs.sql_queue import move, still_ours
-from ocunet_pacs.jobs.transitions import after
+from ocunet_pacs.jobs.transitions import after, delivery_priority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,21 +24,15 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from ocunet_pacs.domain.job import Job
+    from ocunet_pacs.domain.labels import Urgency
+    from ocunet_pacs.domain.result import Addressed
     from ocunet_pacs.domain.study import StoredInstance
 
 _PAGE = 1000
 
-_OUTPUT = (
-    outputs.c.kind,
-    outputs.c.sop_class_uid,
-    outputs.c.sop_instance_uid,
-    outputs.c.series_instance_uid,
-    outputs.c.file_key,
-)
-
 
 class SqlResults:
-    """The part of `Ledger` that analysing and delivering use."""
+    """The part of `Ledger` that analysing uses."""
 
     def __init__(self, engine: Engine) -> None:
         self._writing = engine
@@ -56,6 +51,7 @@ class SqlResults:
                 analyses.c.result,
                 studies.c.revision.label("newest_revision"),
                 studies.c.conflict_at.is_not(None).label("patient_conflict"),
+                analyses.c.urgency,
             )
             .join_from(analyses, studies)
             .where(analyses.c.id == analysis_id)
@@ -87,7 +83,7 @@ class SqlResults:
         with transaction(self._reading) as connection:
             return connection.execute(query).scalar_one_or_none() or 0
 
-    def predecessor(self, analysis_id: int) -> tuple[int, Output] | None:
+    def predecessor(self, analysis_id: int) -> tuple[int, tuple[Output, ...]] | None:
         """See `Ledger.predecessor`."""
         with transaction(self._reading) as connection:
             return _predecessor(connection, analysis_id)
@@ -98,14 +94,16 @@ class SqlResults:
         *,
         key: str,
         result: str,
-        outputs: Sequence[Output],
-        destinations: Sequence[str],
+        outputs: Sequence[Addressed],
         expected_predecessor: int | None,
         delivery_attempts: int,
         now: datetime,
         note: str | None = None,
+        urgency: Urgency | None = None,
+        bundle_digest: str = "",
     ) -> Finish:
         """See `Ledger.finish_analysis`. When another analysis holds `key` already, nothing is added: APPLIED."""
+        finished = {"finished_at": now, "urgency": urgency, "bundle_digest": bundle_digest}
         with transaction(self._writing) as connection:
             if not _lock_for_finish(connection, job):
                 return Finish.LOST
@@ -119,41 +117,17 @@ class SqlResults:
                 return Finish.PREDECESSOR_CHANGED
             twin = connection.execute(select(analyses.c.id).where(analyses.c.key == key)).scalar_one_or_none()
             if twin is not None:
-                connection.execute(update(analyses).where(this).values(finished_at=now))
+                connection.execute(update(analyses).where(this).values(finished))
                 move(connection, job, after(job, Done(f"analysis {twin} is the same work"), now, jitter=0.0))
                 return Finish.APPLIED
-            connection.execute(update(analyses).where(this).values(key=key, result=result, finished_at=now))
-            for output in outputs:
-                output_id = _add_output(connection, job.subject_id, output, now)
+            connection.execute(update(analyses).where(this).values(key=key, result=result, **finished))
+            priority = delivery_priority(job, urgency)
+            for made in outputs:
+                output_id = _add_output(connection, job.subject_id, made.output, now)
                 if output_id is not None:
-                    _add_deliveries(connection, output_id, destinations, delivery_attempts, now)
+                    _add_deliveries(connection, output_id, made.destinations, delivery_attempts, now, priority)
             move(connection, job, after(job, Done(note), now, jitter=0.0))
             return Finish.APPLIED
-
-    def delivery(self, delivery_id: int) -> DeliveryRow:
-        """See `Ledger.delivery`."""
-        query = (
-            select(*_OUTPUT, deliveries.c.destination, deliveries.c.status, deliveries.c.comment)
-            .join_from(deliveries, outputs)
-            .where(deliveries.c.id == delivery_id)
-        )
-        with transaction(self._reading) as connection:
-            row = connection.execute(query).one_or_none()
-        if row is None:
-            raise KeyError(delivery_id)
-        *output, destination, status, comment = row
-        return DeliveryRow(delivery_id, Output(*output), destination, status, comment)
-
-    def record_delivery(self, delivery_id: int, status: int | None, comment: str, now: datetime) -> None:
-        """See `Ledger.record_delivery`. KeyError when there is no such delivery."""
-        answer = (
-            update(deliveries)
-            .where(deliveries.c.id == delivery_id)
-            .values(status=status, comment=comment, answered_at=now)
-        )
-        with transaction(self._writing) as connection:
-            if connection.execute(answer).rowcount == 0:
-                raise KeyError(delivery_id)
 
     def output_uids(self) -> Iterator[str]:
         """See `Ledger.output_uids`. In pages, so that no transaction stays open while the caller works."""
@@ -186,6 +160,7 @@ def _add_output(connection: Connection, analysis_id: int, output: Output, now: d
         sop_instance_uid=output.sop_instance_uid,
         series_instance_uid=output.series_instance_uid,
         file_key=output.file_key,
+        form=output.form,
         created_at=now,
     )
     insert_once = insert.on_conflict_do_nothing(index_elements=[outputs.c.sop_instance_uid])
@@ -198,11 +173,17 @@ def _add_output(connection: Connection, analysis_id: int, output: Output, now: d
 
 
 def _add_deliveries(
-    connection: Connection, output_id: int, destinations: Sequence[str], max_attempts: int, now: datetime
+    connection: Connection,
+    output_id: int,
+    destinations: Sequence[str],
+    max_attempts: int,
+    now: datetime,
+    priority: int,
 ) -> None:
     for destination in dict.fromkeys(destinations):
         insert = deliveries.insert().values(output_id=output_id, destination=destination).returning(deliveries.c.id)
-        add_job(connection, JobKind.DELIVER, connection.execute(insert).scalar_one(), max_attempts, now)
+        delivery_id = connection.execute(insert).scalar_one()
+        add_job(connection, JobKind.DELIVER, delivery_id, max_attempts, now, priority)
 
 
 def _lock_for_finish(connection: Connection, job: Job) -> bool:
@@ -226,15 +207,15 @@ def _superseded(connection: Connection, analysis_id: int) -> bool:
     return connection.execute(query).first() is not None
 
 
-def _predecessor(connection: Connection, analysis_id: int) -> tuple[int, Output] | None:
+def _predecessor(connection: Connection, analysis_id: int) -> tuple[int, tuple[Output, ...]] | None:
     this = analyses.alias()
     query = (
-        select(analyses.c.id, *_OUTPUT)
+        select(analyses.c.id, *OUTPUT)
         .join(this, and_(analyses.c.study_id == this.c.study_id, analyses.c.revision < this.c.revision))
         .join(outputs, outputs.c.analysis_id == analyses.c.id)
         .where(this.c.id == analysis_id, analyses.c.finished_at.is_not(None), outputs.c.kind == OutputKind.REPORT)
         .order_by(analyses.c.revision.desc(), outputs.c.id)
-        .limit(1)
     )
-    row = connection.execute(query).first()
-    return None if row is None else (row[0], Output(*row[1:]))
+    # A study has few revisions, and each few reports.
+    rows = connection.execute(query).all()
+    return (rows[0][0], tuple(Output(*row[1:]) for row in rows if row[0] == rows[0][0])) if rows else None

@@ -64,12 +64,7 @@ class SqlRetention:
             return keys
 
 
-def _needless() -> tuple[ColumnElement[bool], ...]:
-    """No step that is still to come needs a file of the study."""
-    return (studies.c.removed_at.is_(None), studies.c.open_since.is_(None), ~_unfinished(), ~_undelivered())
-
-
-def _unfinished() -> ColumnElement[bool]:
+def unfinished() -> ColumnElement[bool]:
     """An analysis of the study whose job is not final."""
     return (
         select(analyses.c.id)
@@ -79,17 +74,42 @@ def _unfinished() -> ColumnElement[bool]:
     )
 
 
-def _undelivered() -> ColumnElement[bool]:
-    """A result of the study that is not everywhere yet, or that nobody was to get: then ours is the only copy.
+def _needless() -> tuple[ColumnElement[bool], ...]:
+    """No step that is still to come needs a file of the study, and its results are not here alone."""
+    return (
+        studies.c.removed_at.is_(None),
+        studies.c.open_since.is_(None),
+        ~unfinished(),
+        ~_on_its_way(),
+        ~_only_here(),
+    )
 
-    A destination that must also commit to what it took (storage commitment) is one more condition here.
-    """
+
+def _on_its_way() -> ColumnElement[bool]:
+    """A result of the study that does not count as delivered yet, wherever it was to go."""
     return (
         select(outputs.c.id)
         .join(analyses, outputs.c.analysis_id == analyses.c.id)
-        .outerjoin(deliveries, deliveries.c.output_id == outputs.c.id)
+        .join(deliveries, deliveries.c.output_id == outputs.c.id)
         .outerjoin(jobs, and_(jobs.c.kind == JobKind.DELIVER, jobs.c.subject_id == deliveries.c.id))
         .where(analyses.c.study_id == studies.c.id, _not_final())
+        .exists()
+    )
+
+
+def _only_here() -> ColumnElement[bool]:
+    """A revision of the study that has results, and nobody was to get any of them: then ours are the only copies."""
+    theirs = outputs.alias()
+    sent = (
+        select(deliveries.c.id)
+        .join(theirs, deliveries.c.output_id == theirs.c.id)
+        .where(theirs.c.analysis_id == outputs.c.analysis_id)
+        .exists()
+    )
+    return (
+        select(outputs.c.id)
+        .join(analyses, outputs.c.analysis_id == analyses.c.id)
+        .where(analyses.c.study_id == studies.c.id, ~sent)
         .exists()
     )
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ocunet_pacs.domain.job import Outcome
+    from ocunet_pacs.domain.labels import Urgency
 
 
 def after(job: Job, outcome: Outcome, now: datetime, jitter: float) -> Job:
@@ -35,6 +36,13 @@ def taken_away(job: Job, now: datetime) -> Job:
     if job.attempt < job.max_attempts:
         return _waiting(job, now, reason, attempt=job.attempt)
     return _ended(job, JobState.DEAD, now, reason)
+
+
+def delivery_priority(analysis: Job, urgency: Urgency | None) -> int:
+    """Priority of the deliveries of an analysis whose report suggests `urgency`; background work stays background."""
+    if analysis.priority < 0 or urgency is None:
+        return min(analysis.priority, 0)
+    return urgency.rank
 
 
 def _waiting(job: Job, run_at: datetime, reason: str, *, attempt: int) -> Job:

@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ocunet_pacs.domain.job import JobKind
-from ocunet_pacs.domain.result import Output, OutputKind
+from ocunet_pacs.domain.result import Addressed, Output, OutputKind
 from ocunet_pacs.domain.study import ReceivedInstance
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ocunet_pacs.domain.job import Job
     from ocunet_pacs.jobs.memory import MemoryJobs
     from ocunet_pacs.jobs.sql import SqlJobs
@@ -72,6 +74,11 @@ def claimed(store: Store, owner: str = "a worker", at: datetime = NOW) -> Job:
 
 def output(uid: str, kind: OutputKind = OutputKind.REPORT) -> Output:
     return Output(kind, "1.2.840.10008.5.1.4.1.1.88.33", uid, "2.25.1", f"key-of-{uid}")
+
+
+def to(destinations: Sequence[str], *outputs: Output) -> list[Addressed]:
+    """Every output to every destination."""
+    return [Addressed(one, tuple(destinations)) for one in outputs]
 
 
 def everybody_lives(owner: str) -> bool:

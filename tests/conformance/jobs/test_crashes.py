@@ -13,7 +13,7 @@ from ocunet_pacs.domain.job import Done, JobKind, JobState
 from ocunet_pacs.domain.ledger import Finish
 from ocunet_pacs.jobs.reaper import is_gone, owner_name
 from ocunet_pacs.jobs.sql import SqlJobs
-from tests.conformance.jobs.builders import NOW, claimed, output, queued
+from tests.conformance.jobs.builders import NOW, claimed, output, queued, to
 from tests.conftest import PROJECT
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ def test_a_finish_that_is_cut_anywhere_happens_once(statement: int, sqlite_engin
         claimed(store),
         key="a key",
         result="{}",
-        outputs=[output("2.25.1"), output("2.25.2")],
-        destinations=["pacs"],
+        outputs=to(["pacs"], output("2.25.1"), output("2.25.2")),
         expected_predecessor=None,
         delivery_attempts=3,
         now=NOW,

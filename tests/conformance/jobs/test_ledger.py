@@ -26,6 +26,7 @@ from tests.conformance.jobs.builders import (
     image,
     output,
     queued,
+    to,
 )
 
 if TYPE_CHECKING:
@@ -52,8 +53,7 @@ def finish(
         job,
         key=key,
         result='{"images": []}',
-        outputs=outputs,
-        destinations=destinations,
+        outputs=to(destinations, *outputs),
         expected_predecessor=expected_predecessor,
         delivery_attempts=7,
         now=NOW,
@@ -68,7 +68,6 @@ def test_a_finished_analysis_keeps_its_note(store: Store) -> None:
         key="a key",
         result="{}",
         outputs=(),
-        destinations=(),
         expected_predecessor=None,
         delivery_attempts=1,
         now=NOW,
@@ -357,7 +356,7 @@ class TestFinish:
         assert finish(store, second, "key 2", [output("2.25.2")]) is Finish.PREDECESSOR_CHANGED
         assert everything(store) == before
         assert store.get(second.id) == second
-        assert store.predecessor(second.subject_id) == (first.subject_id, output("2.25.1"))
+        assert store.predecessor(second.subject_id) == (first.subject_id, (output("2.25.1"),))
         assert (
             finish(store, second, "key 2", [output("2.25.2")], expected_predecessor=first.subject_id) is Finish.APPLIED
         )
@@ -375,7 +374,7 @@ class TestFinish:
         named = jobs[0].subject_id
         finish(store, jobs[1], "key 2", [output("2.25.3", OutputKind.HEATMAP)], expected_predecessor=named)
         assert store.analysis(jobs[1].subject_id).finished_at == NOW
-        assert store.predecessor(jobs[3].subject_id) == (named, output("2.25.2"))
+        assert store.predecessor(jobs[3].subject_id) == (named, (output("2.25.2"),))
         assert store.predecessor(jobs[0].subject_id) is None
 
     def test_the_same_work_gives_its_result_once(self, store: Store) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ocunet_pacs.domain.study import Arrival
 from ocunet_pacs.domain.upkeep import FileOwner
-from tests.conformance.jobs.builders import DAY, NOW, SECOND, claimed, closed, image, output
+from tests.conformance.jobs.builders import DAY, NOW, SECOND, claimed, closed, image, output, to
 
 if TYPE_CHECKING:
     from ocunet_pacs.domain.study import OpenStudy
@@ -31,8 +31,7 @@ def reported(store: Store, uid: str, patient: str) -> int:
         job,
         key=f"key of {uid}",
         result="{}",
-        outputs=[output(f"2.25.{uid}")],
-        destinations=[],
+        outputs=to([], output(f"2.25.{uid}")),
         expected_predecessor=None,
         delivery_attempts=1,
         now=NOW,

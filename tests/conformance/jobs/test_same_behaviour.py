@@ -20,7 +20,7 @@ from ocunet_pacs.domain.upkeep import FileOwner
 from ocunet_pacs.jobs.engine import open_engine
 from ocunet_pacs.jobs.memory import MemoryJobs
 from ocunet_pacs.jobs.sql import SqlJobs
-from tests.conformance.jobs.builders import NOW, image, output
+from tests.conformance.jobs.builders import NOW, image, output, to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,8 +147,7 @@ class SqliteAndMemory(RuleBasedStateMachine):
                 job,
                 key=key,
                 result="{}",
-                outputs=outputs,
-                destinations=["pacs", "viewer", "pacs"],
+                outputs=to(["pacs", "viewer", "pacs"], *outputs),
                 expected_predecessor=expected,
                 delivery_attempts=2,
                 now=self.now,

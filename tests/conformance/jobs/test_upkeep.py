@@ -13,7 +13,7 @@ from ocunet_pacs.domain.ledger import Finish
 from ocunet_pacs.domain.result import OutputKind
 from ocunet_pacs.domain.study import Arrival, ReasonCode
 from ocunet_pacs.domain.upkeep import FileOwner, KeptFile, TaskRun
-from tests.conformance.jobs.builders import DAY, LEASE, NOW, SECOND, claimed, closed, image, output, queued
+from tests.conformance.jobs.builders import DAY, LEASE, NOW, SECOND, claimed, closed, image, output, queued, to
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +35,7 @@ def finish(store: Store, job: Job, made: Sequence[str] = ("2.25.1", "2.25.2"), k
         job,
         key=key,
         result="{}",
-        outputs=[output(uid, kind) for uid, kind in zip(made, kinds, strict=False)],
-        destinations=["pacs"],
+        outputs=to(["pacs"], *(output(uid, kind) for uid, kind in zip(made, kinds, strict=False))),
         expected_predecessor=None if predecessor is None else predecessor[0],
         delivery_attempts=2,
         now=NOW,
@@ -104,8 +103,7 @@ class TestRetention:
             claimed(store),
             key="a key",
             result="{}",
-            outputs=[output("2.25.1")],
-            destinations=[],
+            outputs=to([], output("2.25.1")),
             expected_predecessor=None,
             delivery_attempts=1,
             now=NOW,
@@ -127,8 +125,7 @@ class TestRetention:
                 early,
                 key="another",
                 result="{}",
-                outputs=[output("2.25.9")],
-                destinations=["pacs"],
+                outputs=to(["pacs"], output("2.25.9")),
                 expected_predecessor=None,
                 delivery_attempts=1,
                 now=NOW,

@@ -11,7 +11,7 @@ from ocunet_pacs.domain.job import Done, JobKind
 from ocunet_pacs.domain.ledger import Finish
 from ocunet_pacs.domain.result import OutputKind
 from ocunet_pacs.jobs.schema import metadata
-from tests.conformance.jobs.builders import LEASE, image, output
+from tests.conformance.jobs.builders import LEASE, image, output, to
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FORCE = timedelta(hours=1)
 
+_NOT_OF_STUDIES = {"housekeeping", "backfill_studies", "destinations", "commitment_requests"}
 _STEP = 1_000_000
 _SHIFTED = ("id", "study_id", "analysis_id", "output_id", "subject_id")
 _SUFFIXED = ("study_instance_uid", "sop_instance_uid", "file_key", "key")
@@ -43,8 +44,7 @@ def one_study(store: SqlJobs, number: int) -> None:
         job,
         key=f"key of {number}",
         result="{}" * 500,
-        outputs=[output(f"2.25.1{number}", OutputKind.HEATMAP), output(f"2.25.2{number}")],
-        destinations=["pacs"],
+        outputs=to(["pacs"], output(f"2.25.1{number}", OutputKind.HEATMAP), output(f"2.25.2{number}")),
         expected_predecessor=None,
         delivery_attempts=12,
         now=now,
@@ -59,7 +59,7 @@ def one_study(store: SqlJobs, number: int) -> None:
 
 def multiply(engine: Engine, times: int) -> None:
     """Copy whatever is there `times` times over, under other ids and UIDs."""
-    tables = [table for table in metadata.sorted_tables if table.name not in {"housekeeping", "backfill_studies"}]
+    tables = [table for table in metadata.sorted_tables if table.name not in _NOT_OF_STUDIES]
     with engine.begin() as connection:
         for copy in range(1, times + 1):
             for table in tables:

@@ -20,7 +20,7 @@ from sqlalchemy import event
 from ocunet_pacs.jobs.engine import open_engine
 from ocunet_pacs.jobs.reaper import owner_name
 from ocunet_pacs.jobs.sql import SqlJobs
-from tests.conformance.jobs.builders import NOW, claimed, image, output
+from tests.conformance.jobs.builders import NOW, claimed, image, output, to
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -52,8 +52,7 @@ def finish(engine: Engine, store: SqlJobs, last: int) -> None:
         job,
         key="a key",
         result="{}",
-        outputs=[output("2.25.1"), output("2.25.2")],
-        destinations=["pacs"],
+        outputs=to(["pacs"], output("2.25.1"), output("2.25.2")),
         expected_predecessor=None,
         delivery_attempts=3,
         now=NOW,

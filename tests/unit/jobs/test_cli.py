@@ -16,7 +16,7 @@ from ocunet_pacs.domain.job import JobKind, JobState, Never
 from ocunet_pacs.jobs import migrate
 from ocunet_pacs.jobs.engine import open_engine
 from ocunet_pacs.jobs.sql import SqlJobs
-from tests.conformance.jobs.builders import claimed, output, queued
+from tests.conformance.jobs.builders import claimed, output, queued, to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,8 +62,7 @@ def delivery(store: SqlJobs) -> int:
         claimed(store),
         key="a key",
         result="{}",
-        outputs=[output("2.25.7")],
-        destinations=["pacs"],
+        outputs=to(["pacs"], output("2.25.7")),
         expected_predecessor=None,
         delivery_attempts=3,
         now=NOW,
@@ -136,7 +135,7 @@ def test_a_delivery_that_nobody_answered_says_so(store: SqlJobs) -> None:
     job = store.get(delivery(store))
     assert job is not None
     store.record_delivery(job.subject_id, None, "connection refused", NOW)
-    assert store.describe(job)["answer"] == "no answer: connection refused"
+    assert store.describe(job)["answer"] == "connection refused"
 
 
 def test_a_delivery_that_was_not_tried_says_so(store: SqlJobs) -> None:
@@ -145,8 +144,7 @@ def test_a_delivery_that_was_not_tried_says_so(store: SqlJobs) -> None:
         claimed(store),
         key="a key",
         result="{}",
-        outputs=[output("2.25.7")],
-        destinations=["pacs", "viewer"],
+        outputs=to(["pacs", "viewer"], output("2.25.7")),
         expected_predecessor=None,
         delivery_attempts=3,
         now=NOW,

@@ -13,7 +13,7 @@ import structlog
 
 from ocunet_pacs.domain.errors import BadInput, StoreError
 from ocunet_pacs.domain.job import Done, JobKind
-from ocunet_pacs.domain.result import Output, OutputKind
+from ocunet_pacs.domain.result import Addressed, Output, OutputKind
 from ocunet_pacs.domain.study import ImageHeader, Reason, ReasonCode, ReceivedInstance
 from ocunet_pacs.domain.upkeep import FileOwner
 from ocunet_pacs.jobs.memory import MemoryJobs
@@ -80,8 +80,7 @@ class House:
             job,
             key="a key",
             result="{}",
-            outputs=[report],
-            destinations=["pacs"],
+            outputs=[Addressed(report, ("pacs",))],
             expected_predecessor=None,
             delivery_attempts=3,
             now=NOW,

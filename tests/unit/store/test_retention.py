@@ -16,7 +16,7 @@ from ocunet_pacs.domain.study import ReasonCode
 from ocunet_pacs.domain.upkeep import FileOwner
 from ocunet_pacs.jobs.memory import MemoryJobs
 from ocunet_pacs.store.retention import RetentionRule, remove_files
-from tests.conformance.jobs.builders import DAY, NOW, image, output
+from tests.conformance.jobs.builders import DAY, NOW, image, output, to
 
 STUDIES = ("1.2.1", "1.2.2", "1.2.3")
 LEASE = timedelta(minutes=5)
@@ -83,8 +83,7 @@ class Histories(RuleBasedStateMachine):
             job,
             key=f"key {job.id}",
             result="{}",
-            outputs=made,
-            destinations=["pacs", "viewer"],
+            outputs=to(["pacs", "viewer"], *made),
             expected_predecessor=None if predecessor is None else predecessor[0],
             delivery_attempts=2,
             now=self.now,
@@ -150,8 +149,7 @@ def finished(jobs: MemoryJobs, shelf: Shelf, number: int) -> None:
         job,
         key=study,
         result="{}",
-        outputs=[output(f"2.25.{number}")],
-        destinations=["pacs"],
+        outputs=to(["pacs"], output(f"2.25.{number}")),
         expected_predecessor=None,
         delivery_attempts=2,
         now=now,
