@@ -72,6 +72,14 @@ class MemoryDeliveries(MemoryResults):
                     )
                     self._requests.add((transaction_uid, delivery_id))
 
+    def note_not_asked(self, transaction_uid: str) -> None:
+        """See `Ledger.note_not_asked`. What was asked again since is left as it is."""
+        with self._lock:
+            for asked, delivery_id in self._requests:
+                row = self._deliveries[delivery_id]
+                if asked == row.transaction_uid == transaction_uid and row.asked_at is not None:
+                    self._deliveries[delivery_id] = replace(row, asked_at=None, asks=row.asks - 1)
+
     def record_commitment(self, commitment: Commitment, now: datetime) -> int:
         """See `Ledger.record_commitment`. As `sql_deliveries`: an earlier request may say yes, the last alone no."""
         with self._lock:

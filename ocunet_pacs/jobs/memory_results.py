@@ -142,13 +142,14 @@ class MemoryResults(MemoryIntake):
         self, analysis_id: int, outputs: Sequence[Addressed], attempts: int, now: datetime, priority: int
     ) -> None:
         for addressed in outputs:
-            output = addressed.output
-            made = self._outputs.get(output.sop_instance_uid)
-            if made is not None:
-                made.gone = None
-                continue
-            self._outputs[output.sop_instance_uid] = MadeOutput(len(self._outputs) + 1, analysis_id, output)
+            new = MadeOutput(len(self._outputs) + 1, analysis_id, addressed.output)
+            made = self._outputs.setdefault(new.output.sop_instance_uid, new)
+            made.gone = None
+            output = made.output
+            sent_to = {row.destination for row in self._deliveries.values() if row.output == output}
             for destination in dict.fromkeys(addressed.destinations):
+                if destination in sent_to:
+                    continue
                 delivery_id = len(self._deliveries) + 1
                 self._deliveries[delivery_id] = DeliveryRow(delivery_id, output, destination, None, None)
                 self._add(JobKind.DELIVER, delivery_id, attempts, now, priority)

@@ -21,8 +21,8 @@ States of a job are drawn in `domain/job.py`, those of a past study in `domain/b
                 superseded `superseded` is true: a later revision finished first, nothing of this one was kept
     delivery    unanswered `answered_at` is NULL; `status` and `comment` are always the destination's last answer
                 stored     `stored_at` is set: the destination has the object; where it commits, that is not the end:
-                asked      `asked_at` is set: it was asked to commit to what it stored then, `asks` times, and each
-                           request that may still be answered is a row of `commitment_requests`
+                asked      `asked_at` is set: it was asked to commit to what it stored, `asks` times; each request
+                           that may still be answered is a row of `commitment_requests`, also one that failed
                 committed  `committed_at` is set: it answered that it keeps the object
                 failed     `failure` is set: it answered that it does not. Storing the object again takes the delivery
                            back to stored, and an answer to an earlier request no longer means anything

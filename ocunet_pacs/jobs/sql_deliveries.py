@@ -123,6 +123,17 @@ class SqlDeliveries:
                     )
                     connection.execute(request.on_conflict_do_nothing())
 
+    def note_not_asked(self, transaction_uid: str) -> None:
+        """See `Ledger.note_not_asked`. What was asked again since is left as it is."""
+        asked = select(commitment_requests.c.delivery_id).where(
+            commitment_requests.c.transaction_uid == transaction_uid
+        )
+        last = (deliveries.c.transaction_uid == transaction_uid, deliveries.c.asked_at.is_not(None))
+        with transaction(self._writing) as connection:
+            _lock(connection, asked)
+            change = update(deliveries).where(deliveries.c.id.in_(asked), *last)
+            connection.execute(change.values(asked_at=None, asks=deliveries.c.asks - 1))
+
     def record_commitment(self, commitment: Commitment, now: datetime) -> int:
         """See `Ledger.record_commitment`.
 
@@ -131,8 +142,7 @@ class SqlDeliveries:
         of_it = commitment_requests.c.transaction_uid == commitment.transaction_uid
         with transaction(self._writing) as connection:
             asked = select(commitment_requests.c.delivery_id).where(of_it)
-            lock = select(deliveries.c.id).where(deliveries.c.id.in_(asked)).order_by(deliveries.c.id)
-            connection.execute(lock.with_for_update())
+            _lock(connection, asked)
             # Asked once more: whoever held a lock may have stored the object again.
             query = (
                 select(deliveries.c.id, outputs.c.sop_instance_uid, deliveries.c.transaction_uid)
@@ -169,6 +179,12 @@ def _as_delivery(row: Row[*tuple[Any, ...]]) -> DeliveryRow:
     values = row._asdict()
     output = Output(**{column.name: values.pop(column.name) for column in OUTPUT})
     return DeliveryRow(output=output, **values)
+
+
+def _lock(connection: Connection, delivery_ids: Select[int]) -> None:
+    """Lock these rows in their order: two who change several never wait for each other."""
+    lock = select(deliveries.c.id).where(deliveries.c.id.in_(delivery_ids)).order_by(deliveries.c.id)
+    connection.execute(lock.with_for_update())
 
 
 def _forget_requests(connection: Connection, delivery_ids: Iterable[int]) -> None:

@@ -124,8 +124,7 @@ class SqlResults:
             priority = delivery_priority(job, urgency)
             for made in outputs:
                 output_id = _add_output(connection, job.subject_id, made.output, now)
-                if output_id is not None:
-                    _add_deliveries(connection, output_id, made.destinations, delivery_attempts, now, priority)
+                _add_deliveries(connection, output_id, made.destinations, delivery_attempts, now, priority)
             move(connection, job, after(job, Done(note), now, jitter=0.0))
             return Finish.APPLIED
 
@@ -148,8 +147,8 @@ class SqlResults:
             return connection.execute(query).first() is not None
 
 
-def _add_output(connection: Connection, analysis_id: int, output: Output, now: datetime) -> int | None:
-    """Add the row; None when its SOP Instance UID is there already (an image's heatmap outlives a revision).
+def _add_output(connection: Connection, analysis_id: int, output: Output, now: datetime) -> int:
+    """Add the row, unless its SOP Instance UID is there already (an image's heatmap outlives a revision); its id.
 
     Its file was just written, whatever became of an earlier one.
     """
@@ -166,9 +165,10 @@ def _add_output(connection: Connection, analysis_id: int, output: Output, now: d
     insert_once = insert.on_conflict_do_nothing(index_elements=[outputs.c.sop_instance_uid])
     output_id: int | None = connection.execute(insert_once.returning(outputs.c.id)).scalar_one_or_none()
     if output_id is None:
+        known = outputs.c.sop_instance_uid == output.sop_instance_uid
         lost = or_(outputs.c.removed_at.is_not(None), outputs.c.missing_at.is_not(None))
-        again = update(outputs).where(outputs.c.sop_instance_uid == output.sop_instance_uid, lost)
-        connection.execute(again.values(removed_at=None, missing_at=None))
+        connection.execute(update(outputs).where(known, lost).values(removed_at=None, missing_at=None))
+        output_id = connection.execute(select(outputs.c.id).where(known)).scalar_one()
     return output_id
 
 
@@ -180,10 +180,13 @@ def _add_deliveries(
     now: datetime,
     priority: int,
 ) -> None:
+    """To those destinations that the output was not sent to yet."""
     for destination in dict.fromkeys(destinations):
-        insert = deliveries.insert().values(output_id=output_id, destination=destination).returning(deliveries.c.id)
-        delivery_id = connection.execute(insert).scalar_one()
-        add_job(connection, JobKind.DELIVER, delivery_id, max_attempts, now, priority)
+        insert = insert_into(connection, deliveries).values(output_id=output_id, destination=destination)
+        insert_once = insert.on_conflict_do_nothing(index_elements=[deliveries.c.output_id, deliveries.c.destination])
+        delivery_id = connection.execute(insert_once.returning(deliveries.c.id)).scalar_one_or_none()
+        if delivery_id is not None:
+            add_job(connection, JobKind.DELIVER, delivery_id, max_attempts, now, priority)
 
 
 def _lock_for_finish(connection: Connection, job: Job) -> bool:
