@@ -57,7 +57,7 @@ class MemoryDeliveries(MemoryResults):
                 if row.destination == destination
                 and row.id in waited_for
                 and _is_open(row)
-                and (row.asked_at is None or row.asked_at < asked_before)
+                and (row.asked_at is None or row.asked_at <= asked_before)
             ]
             return sorted(found, key=lambda row: (row.stored_at, row.id))[:limit]
 

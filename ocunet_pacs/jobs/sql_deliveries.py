@@ -94,7 +94,7 @@ class SqlDeliveries:
                 deliveries.c.stored_at.is_not(None),
                 deliveries.c.committed_at.is_(None),
                 deliveries.c.failure.is_(None),
-                deliveries.c.asked_at.is_(None) | (deliveries.c.asked_at < asked_before),
+                deliveries.c.asked_at.is_(None) | (deliveries.c.asked_at <= asked_before),
                 waited_for,
             )
             .order_by(deliveries.c.stored_at, deliveries.c.id)

@@ -50,14 +50,18 @@ class Settings(Section):
     logging: Logging = Logging()
 
     @property
+    def outgoing(self) -> tuple[Destination | Notification | RecordSystem, ...]:
+        """Everything that results may go to, by names that are all different."""
+        return (*self.destinations, *self.notifications, *self.records)
+
+    @property
     def origins(self) -> tuple[Source | Archive | WatchFolder, ...]:
         """Everything by whose name an image may have come; of two with one name the last is the sender."""
         return (*self.watch, *self.archives, *self.sources)
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Settings:
-        outgoing = [item.name for item in (*self.destinations, *self.notifications, *self.records)]
-        if len(set(outgoing)) != len(outgoing):
+        if len({item.name for item in self.outgoing}) != len(self.outgoing):
             raise ValueError("destinations, notifications, records: every one needs a name of its own")
         for section in ("sources", "archives", "watch"):
             names = [item.name for item in getattr(self, section)]
@@ -70,8 +74,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _routes_lead_somewhere(self) -> Settings:
-        known = {item.name for item in (*self.destinations, *self.notifications, *self.records)}
-        unknown = sorted({name for route in self.routes for name in route.to} - known)
+        unknown = sorted({name for route in self.routes for name in route.to} - {item.name for item in self.outgoing})
         if unknown:
             raise ValueError(f"routes: there is no destination named {', '.join(unknown)}")
         return self
