@@ -79,9 +79,10 @@ def run_demo(photographs: Sequence[Path], bundle: Path | None, out: Path, say: C
             )
             _wait("the daemon to answer C-ECHO", lambda: _answers(ours), process, out)
             say(f"sending {len(sent)} photographs by C-STORE, as a camera would")
-            sender = CStoreSender([ours], calling_ae_title="CAMERA")
+            sender = CStoreSender(ours, calling_ae_title="CAMERA")
             for path in sent:
-                sender.send("ocunet", path)
+                sender.send(path)
+            sender.close()
             say("waiting for the study to be quiet, analysed and delivered")
             database = out / "ocunet.db"
             _wait("the results to reach the PACS", lambda: _finished(database), process, out)

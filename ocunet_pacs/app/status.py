@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.delivery.cstore import Destination
-from ocunet_pacs.delivery.echo import echo, pinned, shake_hands
-from ocunet_pacs.domain.errors import BundleError, DatabaseError, DeliveryError, StoreError
+from ocunet_pacs.delivery.echo import echo, shake_hands
+from ocunet_pacs.delivery.tls import pinned
+from ocunet_pacs.domain.errors import BundleError, ConfigError, DatabaseError, DeliveryError, StoreError
 from ocunet_pacs.domain.job import JobKind, JobState
 from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.model.manifest import read_manifest
@@ -165,5 +166,5 @@ def _listener(settings: Settings, problems: list[str]) -> None:
             echo(ours, settings.dicom.ae_title)
     except DeliveryError as error:
         problems.append(f"listener: {error}")
-    except OSError as error:
-        problems.append(f"listener: tls.certificate: {tls.certificate} cannot be used: {error.strerror}")
+    except ConfigError:
+        problems.append(f"listener: tls.certificate: {tls.certificate} cannot be read, or holds no PEM certificate")

@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from pynetdicom import AE, _config
-from pynetdicom.transport import AssociationSocket
+from pynetdicom import AE, _config, evt
+from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from ocunet_pacs.delivery import tls
 from ocunet_pacs.domain.errors import OcunetError, PeerBusy, PeerRefused, PeerUnavailable
 from ocunet_pacs.domain.result import derive_uid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from ssl import SSLContext
 
     from pynetdicom.association import Association
     from pynetdicom.presentation import PresentationContext
-    from pynetdicom.transport import AddressInformation
+    from pynetdicom.transport import T_CONNECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,47 @@ class Destination:
 
 
 class _Socket(AssociationSocket):
-    """Closes for certain. pynetdicom's skips that when the connection was never made or the peer closed it first."""
+    """Sends at once, remembers what went wrong with the connection, and closes for certain.
+
+    pynetdicom's lets the system wait for more to send (a C-STORE then takes 40 ms for nothing), keeps its errors to
+    its own log, and does not close when the connection was never made or the peer closed it first.
+    """
+
+    trouble: OSError | None = None
+
+    def connect(self, primitive: T_CONNECT) -> None:
+        """Connect, with TLS where wanted; the result is in `primitive`."""
+        assert self.socket is not None
+        try:
+            self.socket.settimeout(self.assoc.connection_timeout)
+            self.socket.connect(primitive.address_info.as_tuple)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.tls_args:
+                context, host = self.tls_args
+                self.socket = context.wrap_socket(self.socket, server_hostname=host)
+            # The library reads and writes in its own time.
+            self.socket.settimeout(None)
+            self.assoc.requestor.address_info = AddressInformation.from_tuple(self.socket.getsockname())
+        except OSError as error:
+            self.trouble = error
+            self._shutdown_socket()
+            self.socket = None
+            primitive.result = "Evt17"
+        else:
+            self._is_connected = True
+            evt.trigger(self.assoc, evt.EVT_CONN_OPEN, {"address": primitive.address_info.as_tuple})
+            primitive.result = "Evt2"
+        finally:
+            self.provider_queue.put(primitive)
+            self._ready.set()
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """As many bytes, fewer when the peer closed the connection. OSError, kept in `trouble`."""
+        try:
+            return super().recv(nr_bytes)
+        except OSError as error:
+            self.trouble = error
+            raise
 
     def _shutdown_socket(self) -> None:
         if self.socket is not None:
@@ -79,21 +120,35 @@ def associated(
     accepted. Our own errors pass through; what the library raises in the body becomes PeerUnavailable when the
     connection broke, and PeerBusy (tried again, but not for ever) when it did not.
     """
-    association = _associate(destination, calling_ae_title, contexts)
+    association = associate(destination, calling_ae_title, contexts)
     try:
-        yield association
+        with in_our_words(destination, association):
+            yield association
+    finally:
+        if association.is_established:
+            association.release()
+
+
+@contextmanager
+def in_our_words(destination: Destination, association: Association) -> Iterator[None]:
+    """What the library raises in the body becomes PeerUnavailable or PeerBusy; our own errors pass through."""
+    try:
+        yield
     except OcunetError:
         raise
     except Exception as error:
         if not association.is_established:
             raise PeerUnavailable(f"{destination.name}: the association ended early") from error
         raise PeerBusy(f"{destination.name}: unexpected {type(error).__name__} while talking to it") from error
-    finally:
-        if association.is_established:
-            association.release()
 
 
-def _associate(destination: Destination, calling_ae_title: str, contexts: Sequence[PresentationContext]) -> Association:
+def associate(
+    destination: Destination,
+    calling_ae_title: str,
+    contexts: Sequence[PresentationContext],
+    handlers: Sequence[tuple[evt.EventType, Callable[[evt.Event], None]]] = (),
+) -> Association:
+    """An established association, for the caller to release. PeerUnavailable or PeerRefused, as `associated`."""
     configure_pynetdicom()
     seconds = destination.timeout.total_seconds()
     where = f"{destination.host} port {destination.port}"
@@ -108,6 +163,7 @@ def _associate(destination: Destination, calling_ae_title: str, contexts: Sequen
             contexts=list(contexts),
             ae_title=destination.ae_title,
             tls_args=None if destination.tls is None else (destination.tls, destination.host),
+            evt_handlers=list(handlers),
         )
     except OSError as error:
         # Names are resolved before anything else is tried.
@@ -121,8 +177,21 @@ def _associate(destination: Destination, calling_ae_title: str, contexts: Sequen
             f"{destination.name}: it accepts none of the offered SOP classes and transfer syntaxes; "
             "configure it to store them"
         )
-    raise PeerUnavailable(
-        f"{destination.name}: no answer from {where}; check that the PACS runs, and host, port and firewall"
+    raise PeerUnavailable(f"{destination.name}: {_silence(association, destination, where)}")
+
+
+def _silence(association: Association, destination: Destination, where: str) -> str:
+    """Why there is no association, where the peer did not say it in DICOM."""
+    why = getattr(association.dul.socket, "trouble", None)
+    if destination.tls is None:
+        return f"no answer from {where}; check that the PACS runs, and host, port and firewall"
+    if words := tls.trouble(why):
+        return f"{where}: {words}"
+    if isinstance(why, (ConnectionRefusedError, TimeoutError)):
+        return f"no answer from {where}; check that the PACS runs, and host, port and firewall"
+    return (
+        f"{where} closed the connection; check that it speaks DICOM over TLS there, and whether it wants a certificate "
+        "of ours (tls_certificate)"
     )
 
 

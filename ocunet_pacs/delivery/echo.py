@@ -10,11 +10,10 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.presentation import build_context
 
 from ocunet_pacs.delivery.association import associated
+from ocunet_pacs.delivery.tls import trouble
 from ocunet_pacs.domain.errors import PeerRefused, PeerUnavailable
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ocunet_pacs.delivery.association import Destination
 
 _VERIFICATION = "1.2.840.10008.1.1"
@@ -34,17 +33,6 @@ def echo(destination: Destination, calling_ae_title: str) -> None:
         raise PeerRefused(f"{destination.name}: C-ECHO answered with status 0x{answer.Status:04X}", answer.Status)
 
 
-def pinned(certificate: Path) -> ssl.SSLContext:
-    """TLS with the one peer whose certificate is in the PEM file, whatever host name it shows. OSError, SSLError."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.check_hostname = False
-    # The certificate itself is trusted, not an authority above it that the file may not hold.
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.load_verify_locations(certificate)
-    return context
-
-
 def shake_hands(destination: Destination) -> None:
     """Return when the destination shows its certificate in a TLS handshake; PeerUnavailable otherwise.
 
@@ -59,7 +47,7 @@ def shake_hands(destination: Destination) -> None:
         ):
             return
     except ssl.SSLError as error:
-        raise PeerUnavailable(f"{destination.name}: the TLS handshake failed: {error.reason}") from error
+        raise PeerUnavailable(f"{destination.name}: the TLS handshake failed: {trouble(error)}") from error
     except OSError as error:
         raise PeerUnavailable(
             f"{destination.name}: no answer from {destination.host} port {destination.port}"

@@ -82,7 +82,7 @@ class _Camera(threading.Thread):
         from datetime import timedelta
 
         ocunet = Destination("ocunet", "OCUNET", "127.0.0.1", port, timedelta(seconds=10))
-        self._sender = CStoreSender([ocunet], "CAMERA")
+        self._sender = CStoreSender(ocunet, "CAMERA")
         self._files = files
         self.acknowledged: set[str] = set()
 
@@ -90,7 +90,7 @@ class _Camera(threading.Thread):
         for path in self._files:
             while True:
                 try:
-                    self._sender.send("ocunet", path)
+                    self._sender.send(path)
                 except DeliveryError:
                     time.sleep(0.3)
                 else:

@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from ocunet_pacs.delivery.cstore import Destination
-from ocunet_pacs.delivery.echo import echo, pinned, shake_hands
+from ocunet_pacs.delivery.echo import echo, shake_hands
+from ocunet_pacs.delivery.tls import pinned
 from ocunet_pacs.domain.errors import ConfigError, PeerUnavailable
 from ocunet_pacs.intake.tls import TlsConfig
 from tests.certificates import Pair, self_signed, signed

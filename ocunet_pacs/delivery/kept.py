@@ -1,0 +1,162 @@
+"""Associations that stay open for a moment, so that the objects of a study share one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pynetdicom import evt
+
+from ocunet_pacs.delivery.association import associate, in_our_words
+from ocunet_pacs.delivery.encodings import contexts
+from ocunet_pacs.domain.errors import PeerUnavailable, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+    from pathlib import Path
+
+    from pydicom.dataset import Dataset
+    from pynetdicom.presentation import PresentationContext
+
+    from ocunet_pacs.delivery.association import Destination
+
+_MOST_OBJECTS = 100
+"""Then an association is released all the same: some archives do not look at what came before its end."""
+_IS_ANSWER = 0x8000
+"""In a Command Field (PS3.7 section E.1)."""
+_SLOWEST_BYTES_A_SECOND = 100_000
+"""What a connection must manage; the peer's time to answer begins after that."""
+
+
+class AnswerLost(PeerUnavailable):
+    """The association ended without an answer; the peer may have the object or not."""
+
+
+class KeptAssociation:
+    """One association, used by one thread at a time. Answers are believed only when they name their request."""
+
+    def __init__(self, destination: Destination, calling_ae_title: str, offered: Sequence[PresentationContext]) -> None:
+        self._destination = destination
+        self._answered: list[int] = []
+        self.sent = 0
+        self.offered = {(str(cx.abstract_syntax), str(cx.transfer_syntax[0])) for cx in offered}
+        self._association = associate(destination, calling_ae_title, offered, [(evt.EVT_DIMSE_RECV, self._note_answer)])
+        self.accepted = {
+            (str(cx.abstract_syntax), str(cx.transfer_syntax[0])) for cx in self._association.accepted_contexts
+        }
+
+    def _note_answer(self, event: evt.Event) -> None:
+        command = event.message.command_set
+        if command.CommandField & _IS_ANSWER:
+            self._answered.append(int(command.MessageIDBeingRespondedTo))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether another object may be sent over it, as far as we know."""
+        return self._association.is_established and self.sent < _MOST_OBJECTS
+
+    def store(self, content: Path | Dataset, size: int) -> int:
+        """Send one object of `size` bytes; the status that was answered.
+
+        AnswerLost, PeerUnavailable; StoreError when the file cannot be read. All of them leave it closed.
+        """
+        name, patience = self._destination.name, self._destination.timeout.total_seconds()
+        association = self._association
+        self.sent += 1
+        self._answered.clear()
+        association.dimse_timeout = patience + size / _SLOWEST_BYTES_A_SECOND
+        began = time.monotonic()
+        try:
+            answer = self._ask(content)
+        except BaseException:
+            # Half a message may be on its way.
+            association.abort()
+            raise
+        if "Status" in answer:
+            if self._answered == [self.sent]:
+                return int(answer.Status)
+            association.abort()
+            raise PeerUnavailable(f"{name}: it answered what was not asked; the association was aborted")
+        if time.monotonic() - began < association.dimse_timeout:
+            raise AnswerLost(f"{name}: the connection broke before an answer came")
+        raise PeerUnavailable(f"{name}: no answer came within {self._destination.timeout}")
+
+    def _ask(self, content: Path | Dataset) -> Dataset:
+        with in_our_words(self._destination, self._association):
+            try:
+                answer: Dataset = self._association.send_c_store(content, msg_id=self.sent)
+            except RuntimeError as error:
+                # Not established any more.
+                raise AnswerLost(f"{self._destination.name}: the association ended early") from error
+            except OSError as error:
+                # The library reads the file as it sends it; what goes wrong with the connection it keeps to itself.
+                raise StoreError("an object to deliver cannot be read") from error
+        return answer
+
+    def release(self) -> None:
+        """End it in good order, or at all."""
+        # Its other end may be gone at any moment, and nothing hangs on how this ends.
+        with suppress(Exception):
+            self._association.release()
+
+
+class KeptAssociations:
+    """Those to one destination that wait for their next object; each is released when it waited for `idle`.
+
+    Safe for threads: each has an association for itself while it sends. With `idle` zero every object has its own.
+    """
+
+    def __init__(self, destination: Destination, calling_ae_title: str, idle: timedelta) -> None:
+        self._destination = destination
+        self._calling_ae_title = calling_ae_title
+        self._idle_s = idle.total_seconds()
+        self._lock = threading.Lock()
+        self._waiting: dict[KeptAssociation, threading.Timer] = {}
+        self._closed = False
+
+    def take(self, sop_class: str, syntax: str) -> KeptAssociation | None:
+        """One that waits, is open, and on which this encoding of this class was offered; it is the caller's now."""
+        while True:
+            with self._lock:
+                fitting = [kept for kept in self._waiting if (sop_class, syntax) in kept.offered]
+                if not fitting:
+                    return None
+                kept = fitting[-1]
+                self._waiting.pop(kept).cancel()
+            if kept.is_open:
+                return kept
+            kept.release()
+
+    def open(self, sop_class: str, syntax: str) -> KeptAssociation:
+        """A fresh one, the caller's. PeerUnavailable, PeerRefused."""
+        return KeptAssociation(self._destination, self._calling_ae_title, contexts(sop_class, syntax))
+
+    def give_back(self, kept: KeptAssociation) -> None:
+        """It may serve another object."""
+        with self._lock:
+            if kept.is_open and self._idle_s and not self._closed:
+                timer = threading.Timer(self._idle_s, self._expire, [kept])
+                timer.daemon = True
+                self._waiting[kept] = timer
+                timer.start()
+                return
+        kept.release()
+
+    def _expire(self, kept: KeptAssociation) -> None:
+        with self._lock:
+            if self._waiting.pop(kept, None) is None:
+                return  # somebody took it at this very moment
+        kept.release()
+
+    def close(self) -> None:
+        """Release those that wait, and let no other wait."""
+        with self._lock:
+            self._closed = True
+            waiting = list(self._waiting.items())
+            self._waiting.clear()
+        for kept, timer in waiting:
+            timer.cancel()
+            kept.release()
