@@ -29,13 +29,16 @@ def self_signed(folder: Path, name: str) -> Pair:
     return pair
 
 
-def signed(folder: Path, name: str, authority: Pair) -> Pair:
-    """A certificate that the authority vouches for."""
+def signed(folder: Path, name: str, authority: Pair, *, names: str = "", days: int = 2) -> Pair:
+    """A certificate that the authority vouches for. `names`: subjectAltName; `days` below zero: it has expired."""
     pair, request = _pair(folder, name), folder / f"{name}.csr"
     _openssl("req", *_KEY, "-keyout", pair.key, "-out", request, "-subj", f"/CN={name}")
+    extensions = folder / f"{name}.ext"
+    extensions.write_text(f"subjectAltName={names}\n" if names else "")
     _openssl(
-        *("x509", "-req", "-in", request, "-out", pair.certificate, "-days", "2", "-set_serial", "1"),
+        *("x509", "-req", "-in", request, "-out", pair.certificate, "-days", days, "-set_serial", "1"),
         *("-CA", authority.certificate, "-CAkey", authority.key),
+        *(("-extfile", extensions) if names else ()),
     )
     return pair
 

@@ -51,9 +51,9 @@ def _run(name: str, *arguments: str) -> Finished:
 
 
 @contextmanager
-def storescp(folder: Path, *options: str, ae_title: str = "ARCHIVE") -> Iterator[int]:
-    """A receiver that keeps what it gets in `folder`, on the port that is yielded."""
-    port = free_port()
+def storescp(folder: Path, *options: str, ae_title: str = "ARCHIVE", port: int | None = None) -> Iterator[int]:
+    """A receiver that keeps what it gets in `folder`, on the port that is yielded; `port` fixes it."""
+    port = port or free_port()
     command = [program("storescp"), *options, "-aet", ae_title, "-od", str(folder), str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

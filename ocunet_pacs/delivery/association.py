@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import queue
 import socket
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pynetdicom import AE, _config, evt
+from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from ocunet_pacs.delivery import tls
@@ -20,8 +23,11 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from pynetdicom.association import Association
+    from pynetdicom.dimse import _QueueItem
     from pynetdicom.presentation import PresentationContext
     from pynetdicom.transport import T_CONNECT
+
+_LOOK_EVERY_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +93,35 @@ class _Socket(AssociationSocket):
             self.socket.close()
 
 
+class _Provider(DIMSEServiceProvider):
+    """Notices while it waits for an answer that none will come.
+
+    pynetdicom puts a word of a lost connection in the queue of answers, where its other thread may take it away: who
+    waits for an answer then waits for the whole of the time-out.
+    """
+
+    def get_msg(self, block: bool = False) -> _QueueItem:  # noqa: FBT001, FBT002 - pynetdicom's signature
+        """The next message, or a pair of None: there is none, the connection is lost, or the time is over."""
+        if not block:
+            return super().get_msg(block)
+        ends = None if self.dimse_timeout is None else time.monotonic() + self.dimse_timeout
+        while True:
+            is_last = self.assoc.acse.is_aborted() or not self.dul.is_alive()
+            left = _LOOK_EVERY_S if ends is None else min(_LOOK_EVERY_S, ends - time.monotonic())
+            try:
+                return self.msg_queue.get(timeout=max(left, 0.0))
+            except queue.Empty:
+                if is_last or left <= 0:
+                    return None, None
+
+
 class Requestor(AE):
-    """An application entity whose sockets close for certain."""
+    """An application entity whose sockets close for certain, and that does not wait in vain."""
 
     def _create_socket(
         self, assoc: Association, address: AddressInformation, tls_args: tuple[SSLContext, str] | None
     ) -> AssociationSocket:
+        assoc.dimse = _Provider(assoc)
         connection = _Socket(assoc, address=address)
         connection.tls_args = tls_args
         return connection
