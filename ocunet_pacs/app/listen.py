@@ -102,6 +102,7 @@ def listener_config(settings: Settings) -> ListenerConfig:
         tls=files,
         tls_port=tls.port,
         share_port=dicom.processes > 1,
+        committers={d.ae_title: d.name for d in settings.destinations if d.commitment and d.ae_title is not None},
     )
 
 

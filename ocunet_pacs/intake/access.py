@@ -7,14 +7,14 @@ address. The first source that fits both names where an object came from; `Acces
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 """The only application context that DICOM has (PS3.7 annex A.2.1)."""
@@ -44,6 +44,8 @@ class SourceRule:
 
 UNLISTED = SourceRule()
 """Any sender, with nothing that is different for it."""
+NO_SENDER = SourceRule(echo_only=True)
+"""Somebody who is let in for another reason than to send us objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,9 @@ class AccessRules:
     others: SourceRule | None = UNLISTED
     """For senders that fit none of `sources`; None: they are turned away."""
     max_associations: int = 64
+    committers: Mapping[str, str] = field(default_factory=dict)
+    """Calling AE titles of the destinations that commit to what they store, with the destinations' names. They are let
+    in to say so; sending objects is another matter, for `sources` and `others`."""
 
     def judge(self, called_ae_title: str, calling_ae_title: str, address: str) -> SourceRule | Rejection:
         """The rule for a sender, or why it is turned away, whoever else is there."""
@@ -89,9 +94,20 @@ class AccessRules:
                 return source
         if self.others is not None:
             return self.others
-        if any(source.ae_title in {None, calling_ae_title} for source in self.sources):
-            return UNKNOWN_ADDRESS
-        return UNKNOWN_CALLING_AE_TITLE
+        titles = {source.ae_title for source in self.sources}
+        if calling_ae_title in self.committers and calling_ae_title not in titles:
+            return NO_SENDER
+        return UNKNOWN_ADDRESS if titles & {None, calling_ae_title} else UNKNOWN_CALLING_AE_TITLE
+
+    def commits_for(self, calling_ae_title: str, address: str) -> str:
+        """The destination as which somebody may say what it commits to; "" for everybody else.
+
+        Who has its AE title, and its address too where a source says that this AE title comes from there only.
+        """
+        listed = [source for source in self.sources if source.ae_title == calling_ae_title]
+        if listed and not any(source.fits(calling_ae_title, address) for source in listed):
+            return ""
+        return self.committers.get(calling_ae_title, "")
 
 
 class Places:

@@ -1,21 +1,27 @@
-"""The listener: C-ECHO and C-STORE SCP (PS3.4 annexes A and B) on pynetdicom, with and without TLS."""
+"""The listener on pynetdicom, with and without TLS: C-ECHO and C-STORE SCP (PS3.4 annexes A and B).
+
+And who hears what archives say of storage commitment (PS3.4 annex J).
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
 
 from ocunet_pacs.domain.errors import ConfigError
 from ocunet_pacs.domain.ports import count_nothing
+from ocunet_pacs.imaging.commitment import SOP_CLASS as COMMITMENT
 from ocunet_pacs.intake.access import UNLISTED, AccessRules, Pace, Places, SourceRule
 from ocunet_pacs.intake.admission import NO_DATA_SET, Refusal, Status
+from ocunet_pacs.intake.commitment import CommitmentReports, EventStatus, supported_context
 from ocunet_pacs.intake.contexts import supported_contexts
 from ocunet_pacs.intake.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from ocunet_pacs.intake.reception import Reception, StoreRequest
@@ -25,7 +31,7 @@ from ocunet_pacs.intake.wire import MAX_PDU, Spool, quiet_pynetdicom
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -54,6 +60,8 @@ class ListenerConfig:
     tls_port: int = 0
     share_port: bool = False
     """Whether other processes listen on the same ports."""
+    committers: Mapping[str, str] = field(default_factory=dict)
+    """AE titles of the destinations that commit to what they store, with the destinations' names."""
 
 
 class Listener:
@@ -90,11 +98,13 @@ class Listener:
             pace=Pace(monotonic),
             count=count,
         )
+        self._commitment = CommitmentReports(ledger, now, count)
         rules = AccessRules(
             called_ae_title=config.ae_title if config.check_called_ae_title else None,
             sources=config.sources,
             others=config.others,
             max_associations=config.max_associations,
+            committers=config.committers,
         )
         self._entrance = Entrance(
             rules,
@@ -166,7 +176,7 @@ class Listener:
     def _bind(self, setting: str, port: int, context: ssl.SSLContext | None) -> Server:
         config = self._config
         ae = AE(ae_title=config.ae_title)
-        ae.supported_contexts = supported_contexts()
+        ae.supported_contexts = [*supported_contexts(), supported_context()]
         ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         ae.maximum_pdu_size = MAX_PDU
@@ -181,6 +191,8 @@ class Listener:
                 evt_handlers=[
                     (evt.EVT_C_ECHO, _on_echo),
                     (evt.EVT_C_STORE, self._on_store),
+                    (evt.EVT_N_EVENT_REPORT, self._on_event_report),
+                    (evt.EVT_N_ACTION, _on_action),
                     (evt.EVT_RELEASED, self._on_released),
                     (evt.EVT_CONN_CLOSE, _on_close),
                 ],
@@ -240,6 +252,21 @@ class Listener:
             association.studies.add(answer.study_instance_uid)
         return _answer(None)
 
+    def _on_event_report(self, event: evt.Event) -> tuple[int, None]:
+        association, request = event.assoc, event.request
+        assert isinstance(association, Acceptor)
+        assert isinstance(request, N_EVENT_REPORT)
+        if str(event.context.abstract_syntax) != COMMITMENT or request.AffectedSOPClassUID != COMMITMENT:
+            return int(EventStatus.NO_SUCH_SOP_CLASS), None
+        content = request.EventInformation
+        answer = self._commitment.receive(
+            association.commits_for,
+            request.EventTypeID or 0,
+            b"" if content is None else content.getvalue(),
+            str(event.context.transfer_syntax),
+        )
+        return int(answer), None
+
     def _on_released(self, event: evt.Event) -> None:
         association = event.assoc
         assert isinstance(association, Acceptor)
@@ -261,6 +288,11 @@ def _answer(refusal: Refusal | None) -> Dataset:
 
 def _on_echo(_event: evt.Event) -> int:
     return int(Status.SUCCESS)
+
+
+def _on_action(_event: evt.Event) -> tuple[int, None]:
+    """Nobody may ask us to commit to anything."""
+    return int(EventStatus.UNRECOGNISED_OPERATION), None
 
 
 def _on_close(event: evt.Event) -> None:

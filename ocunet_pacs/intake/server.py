@@ -10,14 +10,16 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from socketserver import BaseServer
-from threading import Lock
+from threading import Lock, current_thread
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from pydicom.uid import UID
 from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.association import Association
 from pynetdicom.transport import AddressInformation, AssociationServer
 
+from ocunet_pacs.imaging.commitment import SOP_CLASS as COMMITMENT
 from ocunet_pacs.intake.access import UNLISTED, Rejection
 from ocunet_pacs.intake.connection import BlockSocket
 from ocunet_pacs.intake.contexts import VERIFICATION
@@ -26,6 +28,7 @@ from ocunet_pacs.intake.wire import SpoolingProvider
 
 if TYPE_CHECKING:
     from pynetdicom.ae import ApplicationEntity
+    from pynetdicom.dimse_primitives import DimseServiceType
     from pynetdicom.presentation import PresentationContext
 
     from ocunet_pacs.domain.ports import Count
@@ -69,6 +72,8 @@ class Acceptor(Association):
         self.address = str(address[0])
         self.source: SourceRule = UNLISTED
         """Whose association this is, once it was let in."""
+        self.commits_for = ""
+        """The destination for which it may say what is committed to; "": none."""
         self.studies: set[str] = set()
         """Study Instance UIDs of what it brought that may be analysed."""
         self._inside = False
@@ -131,10 +136,41 @@ class Acceptor(Association):
         if rejection is None:
             self.source, self._inside = judged, True
             self._entrance.count("associations", outcome="accepted", reason="")
-            if judged.echo_only:
-                contexts = self.acceptor.supported_contexts
-                self.acceptor.supported_contexts = [cx for cx in contexts if cx.abstract_syntax == VERIFICATION]
+            self.commits_for = self._entrance.rules.commits_for(calling_ae_title, self.address)
+            self._note_unknown_committer()
+            self.acceptor.supported_contexts = [
+                cx for cx in self.acceptor.supported_contexts if self._may_use(str(cx.abstract_syntax))
+            ]
         return rejection
+
+    def _note_unknown_committer(self) -> None:
+        """Log and count an archive that wants to report to us and is none that we ask: it may use another AE title."""
+        role = self.requestor.role_selection.get(UID(COMMITMENT))
+        if role is not None and role.scp_role and not self.commits_for:
+            structlog.get_logger().warning(
+                "commitment_not_taken",
+                calling_ae_title=self.requestor.ae_title.strip(),
+                address=self.address,
+                hint="no destination that is asked to commit has this AE title, or it has another address",
+            )
+            self._entrance.count("security_events", kind="unknown_committer")
+
+    def _may_use(self, sop_class_uid: str) -> bool:
+        """Whether who is at the other end may use a SOP class at all."""
+        if sop_class_uid == COMMITMENT:
+            return bool(self.commits_for)
+        return sop_class_uid == VERIFICATION or not self.source.echo_only
+
+    def _serve_request(self, msg: DimseServiceType, context_id: int) -> None:
+        """Serve a request in this association's own thread, one after the other.
+
+        pynetdicom starts a thread for each N-EVENT-REPORT, so that one that asks for something and is told something
+        meanwhile does not wait for itself. We ask for nothing here.
+        """
+        if current_thread() is self:
+            super()._serve_request(msg, context_id)
+        else:
+            self.provider.msg_queue.put((context_id, msg))
 
     def rejected(self, rejection: Rejection) -> None:
         """Log and count: the sender was told."""
