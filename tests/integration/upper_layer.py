@@ -20,7 +20,7 @@ PATIENCE_S = 30.0
 
 _COMMAND, _LAST = 1, 2
 _NO_DATA_SET = 0x0101
-_ECHO_RQ, _STORE_RQ = 0x0030, 0x0001
+_ECHO_RQ, _STORE_RQ, _EVENT_REPORT_RQ = 0x0030, 0x0001, 0x0100
 
 
 class ConnectionLost(Exception):
@@ -66,6 +66,29 @@ class Peer:
         number = self._numbers[pair]
         command = pdvs((number, _COMMAND | _LAST, store_command(pair[0], sop_instance)))
         return command + b"".join(_data_pdus(number, content))
+
+    def report(
+        self, pair: tuple[str, str], content: bytes | None, *, event_type: int = 1, sop_class: str | None = None
+    ) -> int:
+        """N-EVENT-REPORT with any bytes as its information, in the pair's context: the status."""
+        self.send(self.report_request(pair, content, event_type=event_type, sop_class=sop_class))
+        return self.answer()[0]
+
+    def report_request(
+        self, pair: tuple[str, str], content: bytes | None, *, event_type: int = 1, sop_class: str | None = None
+    ) -> bytes:
+        """The PDUs of a report."""
+        number = self._numbers[pair]
+        command = _command(
+            (0x0002, sop_class or pair[0]),
+            (0x0100, _EVENT_REPORT_RQ),
+            (0x0110, 1),
+            (0x0800, _NO_DATA_SET if content is None else 1),
+            (0x1000, f"{pair[0]}.1"),
+            (0x1002, event_type),
+        )
+        data = [] if content is None else _data_pdus(number, content)
+        return pdvs((number, _COMMAND | _LAST, command)) + b"".join(data)
 
     def echo(self) -> int:
         """C-ECHO: the status."""

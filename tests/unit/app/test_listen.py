@@ -45,3 +45,10 @@ def test_with_tls_the_plain_port_is_closed_unless_asked_for(plain: bool, port: i
     found = config(dicom={"port": 104}, tls=tls)
     assert (found.port, found.tls_port) == (port, 2762)
     assert config(dicom={"port": 104}).tls is None
+
+
+def test_destinations_that_commit_may_tell_the_listener() -> None:
+    pacs = {"name": "pacs", "ae_title": "ARCHIVE", "host": "pacs.clinic", "port": 104, "commitment": True}
+    other = {"name": "other", "ae_title": "OTHER", "host": "pacs.clinic", "port": 105}
+    web = {"name": "web", "url": "https://pacs.clinic/dicom-web"}
+    assert config(destinations=[pacs, other, web]).committers == {"ARCHIVE": "pacs"}

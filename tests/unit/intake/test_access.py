@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ocunet_pacs.intake.access import (
     ALL_TAKEN,
+    NO_SENDER,
     SENDER_HAS_ENOUGH,
     STOPPING,
     UNKNOWN_ADDRESS,
@@ -105,3 +106,19 @@ def test_each_source_has_a_pace_of_its_own_and_most_have_none() -> None:
     one, other = (SourceRule(name, max_instances_per_minute=1) for name in ("one", "other"))
     assert [pace.may_send(source) for source in (one, other, one, other)] == [True, True, False, False]
     assert all(pace.may_send(UNLISTED) for _ in range(1000))
+
+
+def test_an_archive_that_commits_is_let_in_and_sends_nothing() -> None:
+    rules = AccessRules("OCUNET", (CAMERA, TITLE, SIX), others=None, committers={"ARCHIVE": "pacs", "SIX": "six"})
+    assert rules.judge("OCUNET", "ARCHIVE", "192.0.2.1") == NO_SENDER
+    assert rules.commits_for("ARCHIVE", "192.0.2.1") == "pacs"
+    # A source names the address that it comes from.
+    assert rules.judge("OCUNET", "SIX", "192.0.2.1") == UNKNOWN_ADDRESS
+    assert (rules.commits_for("SIX", "192.0.2.1"), rules.commits_for("SIX", "fd00::1")) == ("", "six")
+    assert (rules.judge("OCUNET", "CLARUS", "192.0.2.1"), rules.commits_for("CLARUS", "192.0.2.1")) == (TITLE, "")
+
+
+def test_where_anybody_may_send_an_archive_may_too_and_only_archives_commit() -> None:
+    rules = AccessRules("OCUNET", (CAMERA,), committers={"ARCHIVE": "pacs"})
+    assert rules.judge("OCUNET", "ARCHIVE", "192.0.2.1") == UNLISTED
+    assert (rules.commits_for("ARCHIVE", "192.0.2.1"), rules.commits_for("STRANGER", "192.0.2.1")) == ("pacs", "")
