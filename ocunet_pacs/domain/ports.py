@@ -166,7 +166,7 @@ class Ledger(Protocol):
         """
 
     def uncommitted(self, destination: str, asked_before: datetime, limit: int) -> list[DeliveryRow]:
-        """What the destination has stored and did not commit to yet, unless it was asked after that; the oldest first."""
+        """What the destination stored and did not commit to yet, unless it was asked after that; the oldest first."""
 
     def note_asked(self, transaction_uid: str, delivery_ids: Sequence[int], now: datetime) -> None:
         """The destination is about to be asked to commit to these, in this transaction."""

@@ -42,7 +42,7 @@ def look(
         eligibility=eligibility_by(rules),
         classifier=Classifier(),
         reporter=None,
-        keep_heatmap=lambda _made: None,
+        keep_picture=lambda _made: None,
         batch_size=4,
         alive=lambda: None,
     )
