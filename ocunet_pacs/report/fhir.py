@@ -150,7 +150,7 @@ def _diagnostic_report(shared: Shared, report: Dataset, results: Sequence[Made])
     title = "Colour fundus photographs, read by software; not verified by a person"
     title = f"{qualification}: {title}" if qualification else title
     title = title if shared.result.bundle.trained else f"UNTRAINED MODEL, {title}"
-    lines = _conclusion(shared.result, report)
+    lines = _conclusion(shared.result, report, shared.report_settings)
     resource: Json = {
         "resourceType": "DiagnosticReport",
         "meta": shared.meta,
@@ -173,12 +173,13 @@ def _diagnostic_report(shared: Shared, report: Dataset, results: Sequence[Made])
     return Made(uid, {name: value for name, value in resource.items() if value})
 
 
-def _conclusion(result: StudyResult, report: Dataset) -> list[str]:
-    """The structured report's own words: warnings, then eye by eye, without the sentences about single images."""
+def _conclusion(result: StudyResult, report: Dataset, settings: ReportSettings) -> list[str]:
+    """The structured report's own words: warnings, eye by eye without sentences about single images, contradictions."""
     read = read_report(report)
     summary = [words for is_detail, words in read.summary_lines if not is_detail]
     revision = [wording.revision_words(result)] if fhir_study.predecessor_uid(report) else []
-    return [clean(words) for words in (*read.banner, *summary, *revision, wording.DISCLAIMER)]
+    against = [words for image in result.images if (words := wording.contradiction(image, settings))]
+    return [clean(words) for words in (*read.banner, *summary, *against, *revision, wording.DISCLAIMER)]
 
 
 def _narrative(title: str, lines: Sequence[str]) -> str:

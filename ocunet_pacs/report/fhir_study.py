@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ocunet_pacs.report import codes
-from ocunet_pacs.report.fhir_terms import Json, clean, dicom_identifier, terminology
+from ocunet_pacs.report.fhir_terms import Json, clean, dicom_identifier, readable, terminology
 from ocunet_pacs.report.validate import named, walk
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def subject(report: Dataset, settings: FhirSettings) -> Json | None:
     if settings.resolve_patient:
         where = f"Patient?identifier={quote(system, safe=':/')}|{quote(value, safe='')}"
         reference = {"reference": where, **reference}
-    name = _name(report) if settings.include_patient_name else ""
+    name = readable(str(report.get("PatientName") or "")) if settings.include_patient_name else ""
     if name:
         reference["display"] = name
     return reference
@@ -62,12 +62,6 @@ def _issuer_system(report: Dataset) -> str:
         if item.get("UniversalEntityIDType") == "ISO" and re.fullmatch(r"[0-2](\.(0|[1-9]\d*))+", value):
             return f"urn:oid:{value}"
     return ""
-
-
-def _name(report: Dataset) -> str:
-    """The patient's name as a reader wants it, in each of its scripts."""
-    spellings = (" ".join(group.replace("^", " ").split()) for group in str(report.get("PatientName") or "").split("="))
-    return clean(" / ".join(spelling for spelling in spellings if spelling))
 
 
 def order(report: Dataset, settings: FhirSettings) -> list[Json]:

@@ -101,6 +101,12 @@ def clean(text: str) -> str:
     return _CONTROL.sub("", text).strip()
 
 
+def readable(value: str) -> str:
+    """A DICOM value as a reader wants it: a name without its separators, in each of its scripts."""
+    spellings = (" ".join(group.replace("^", " ").split()) for group in clean(value).split("="))
+    return " / ".join(spelling for spelling in spellings if spelling)
+
+
 def coding(code: Code) -> Json:
     """The code as Coding."""
     return {"system": SYSTEMS[code.scheme], "code": code.value, "display": code.meaning}
