@@ -2,8 +2,19 @@
 # Install the programs that the tests talk to, where that is possible: Debian's dcmtk, dicom3tools, Orthanc with its
 # DICOMweb plug-in, openssl, and strace, which records what the listener does to its disk.
 # (PostgreSQL for the tests comes from PyPI with the `test` extra.) Without root it only says what is missing, and the
-# tests that need it are skipped, or fail where REQUIRE_PEERS=1.
+# tests that need it are skipped, or fail where REQUIRE_PEERS=1. Medplum's FHIR server comes from npm, where that is.
 set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+fhir=$here/../.peers/fhir-server
+if ! command -v npm >/dev/null 2>&1; then
+    echo "not installed: nodejs and npm; tests that need them are skipped" >&2
+elif ! cmp -s "$here/fhir-server/package.json" "$fhir/package.json" || [ ! -d "$fhir/node_modules" ]; then
+    echo "installing a FHIR server"
+    mkdir -p "$fhir"
+    cp "$here/fhir-server/package.json" "$fhir/"
+    npm install --prefix "$fhir" --ignore-scripts --no-audit --no-fund --no-package-lock --silent
+fi
 
 missing=
 for pair in storescu:dcmtk dciodvfy:dicom3tools Orthanc:orthanc openssl:openssl strace:strace; do

@@ -17,7 +17,7 @@ from ocunet_pacs.delivery import tls
 from ocunet_pacs.domain.errors import ConfigError, PeerBusy, PeerRefused, PeerUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import timedelta
 
 _LARGEST_ANSWER = 1 << 20
@@ -82,13 +82,22 @@ class Service:
         )
         self._timeout = timeout
 
-    def post(self, content: bytes | Iterator[bytes], headers: Mapping[str, str], path: str = "") -> Answer:
+    def post(
+        self,
+        content: bytes | Iterator[bytes],
+        headers: Mapping[str, str],
+        path: str = "",
+        *,
+        ours: Collection[int] = (),
+    ) -> Answer:
         """The answer, if it is about what was sent: a success, or a client error that `judge` tells apart.
+
+        `ours`: statuses that here are about what was sent, too.
 
         PeerUnavailable: nobody answered, or somebody has to change the settings here or there first. PeerBusy: not now.
         """
         with self._in_our_words():
-            return self._answer("POST", path, content, headers)
+            return self._answer("POST", path, content, headers, ours)
 
     def get(self, path: str, headers: Mapping[str, str]) -> Answer:
         """As `post`."""
@@ -96,10 +105,16 @@ class Service:
             return self._answer("GET", path, None, headers)
 
     def _answer(
-        self, method: str, path: str, content: bytes | Iterator[bytes] | None, headers: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        content: bytes | Iterator[bytes] | None,
+        headers: Mapping[str, str],
+        ours: Collection[int] = (),
     ) -> Answer:
         with self._client.stream(method, self.url + path, content=content, headers=dict(headers)) as response:
-            _pass_on(self.name, response)
+            if response.status_code not in ours:
+                _pass_on(self.name, response)
             body = bytearray()
             for piece in response.iter_bytes():
                 body += piece[: _LARGEST_ANSWER - len(body)]
