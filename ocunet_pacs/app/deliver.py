@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 import structlog
@@ -10,40 +11,39 @@ from ocunet_pacs import systemd
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.loops import start_loops
+from ocunet_pacs.app.outgoing import commitment_rules, senders
 from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
-from ocunet_pacs.delivery.cstore import CStoreSender, Destination
+from ocunet_pacs.delivery.cstore import CStoreSender
 from ocunet_pacs.domain.job import JobKind
+from ocunet_pacs.domain.result import derive_uid
 from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.metrics import Metrics
-from ocunet_pacs.pipeline.steps import DeliveryTools
-from ocunet_pacs.pipeline.steps import deliver as deliver_step
+from ocunet_pacs.pipeline.delivering import DeliveryTools
+from ocunet_pacs.pipeline.delivering import deliver as deliver_step
 from ocunet_pacs.store.files import Files
 
 if TYPE_CHECKING:
     from ocunet_pacs.settings import Settings
 
 
-def destinations(settings: Settings) -> tuple[Destination, ...]:
-    """The settings' destinations in the words of the delivery stage."""
-    return tuple(
-        Destination(name=d.name, ae_title=d.ae_title, host=d.host, port=d.port, timeout=d.timeout)
-        for d in settings.destinations
-    )
-
-
 def deliver(settings: Settings) -> int:
-    """Run until asked to stop; the exit status."""
+    """Run until asked to stop; the exit status. ConfigError for a certificate that cannot be used."""
     stop = stop_on_signals()
+    sending = senders(settings)
     engine = open_database(settings)
     jobs = SqlJobs(engine)
+    metrics = Metrics()
     tools = DeliveryTools(
         ledger=jobs,
         files=Files(settings.store.path),
-        sender=CStoreSender(destinations(settings), calling_ae_title=settings.dicom.ae_title),
-        unavailable_delay=settings.jobs.unavailable_delay,
+        senders=sending,
+        commitment=commitment_rules(settings),
+        pause=max((one.timeout for one in settings.outgoing), default=settings.jobs.unavailable_delay),
+        longest_pause=settings.jobs.unavailable_delay,
         clock=utc_now,
+        new_uid=lambda: derive_uid("transaction", uuid.uuid4().hex),
+        count=metrics.count,
     )
-    metrics = Metrics()
     stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
     housekeeping = Housekeeping(jobs, metrics)
     housekeeping.reap(jobs)
@@ -54,14 +54,17 @@ def deliver(settings: Settings) -> int:
         JobKind.DELIVER,
         lambda job, alive: deliver_step(job, tools, alive),
         role="deliver",
-        count=max(2, len(settings.destinations) + 1),
+        count=max(2, len(sending) + 1),
         stop=stop,
     )
     announce_ready("deliver")
-    structlog.get_logger().info("delivering", destinations=[d.name for d in settings.destinations])
+    structlog.get_logger().info("delivering", destinations=sorted(sending))
     for thread in threads:
         thread.join()
     systemd.notify("STOPPING=1")
+    for sender in sending.values():
+        if isinstance(sender, CStoreSender):
+            sender.close()
     housekeeping.stop()
     stop_metrics()
     engine.dispose()

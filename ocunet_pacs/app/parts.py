@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ocunet_pacs import __version__
+from ocunet_pacs.app.process import utc_now
 from ocunet_pacs.domain.gates import OPEN_FROM_THE_START, GateRules, Rules
 from ocunet_pacs.domain.result import OutputKind
 from ocunet_pacs.domain.routes import Form, Routes, Rule, Target
 from ocunet_pacs.intake.eligibility import eligibility
 from ocunet_pacs.model.predictor import Predictor
+from ocunet_pacs.report.fhir_settings import FhirSettings
 from ocunet_pacs.report.report_settings import ReportSettings
+from ocunet_pacs.report.reporter import Reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +56,22 @@ def routes(settings: Settings) -> Routes:
         for route in settings.routes
     )
     return Routes(tuple(targets), rules)
+
+
+def reports(settings: Settings) -> Reports:
+    """What makes the results that the destinations of these settings take."""
+    records = {
+        record.name: FhirSettings(
+            include_patient_name=record.patient_name,
+            patient_system=record.patient_system,
+            accession_system=record.accession_system,
+            resolve_patient=record.resolve_patient,
+            dicomweb_url=record.dicomweb_url,
+        )
+        for record in settings.records
+    }
+    notices = {notified.name: notified.include for notified in settings.notifications}
+    return Reports(report_settings(settings), utc_now, __version__, routes(settings), records=records, notices=notices)
 
 
 def gate_rules(settings: Settings) -> Rules:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ocunet_pacs import __version__, systemd
+from ocunet_pacs import systemd
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.loops import start_loops
-from ocunet_pacs.app.parts import eligibility_by, gate_rules, load_predictor, report_settings, routes
+from ocunet_pacs.app.parts import eligibility_by, gate_rules, load_predictor, reports, routes
 from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.app.wake import Waker
 from ocunet_pacs.domain.job import JobKind
@@ -22,7 +22,6 @@ from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.metrics import Metrics
 from ocunet_pacs.model.batching import BatchingClassifier
 from ocunet_pacs.pipeline.steps import AnalysisTools, analyse
-from ocunet_pacs.report.reporter import Reports
 from ocunet_pacs.store.files import Files
 
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ def _tools(
         eligibility=eligibility_by(rules),
         rules_digest=rules.digest,
         classifier=classifier,
-        reporter=Reports(report_settings(settings), utc_now, __version__, routes(settings)),
+        reporter=reports(settings),
         routes=routes(settings),
         delivery_attempts=settings.jobs.delivery_attempts,
         batch_size=max(_AHEAD, batch_size),

@@ -307,7 +307,9 @@ class Reporter(Protocol):
     def fhir(self, result: StudyResult, report: MadeObject, destination: str) -> MadeObject:
         """The report for a record system, with no more than it may know."""
 
-    def notice(self, result: StudyResult, report: MadeObject, destination: str) -> MadeObject:
+    def notice(
+        self, result: StudyResult, report: MadeObject, sources: Mapping[str, Path], destination: str
+    ) -> MadeObject:
         """Word of an urgent study for one destination, with no more than it may know."""
 
 

@@ -55,10 +55,13 @@ class Making:
             takers = (t.name for t in _taking(OutputKind.PDF, plan) if shown_form(t.form) == form)
             outputs.append(self._addressed(pdf, takers))
         report = next(iter(self._reports.values()))
-        named = [(target.name, self.reporter.fhir) for target in _taking(OutputKind.FHIR, plan)]
+        documents = {t.name: self.reporter.fhir(self.result, report, t.name) for t in _taking(OutputKind.FHIR, plan)}
         if self._is_news(urgency):
-            named += [(target.name, self.reporter.notice) for target in _taking(OutputKind.NOTICE, plan)]
-        return outputs + [self._addressed(make(self.result, report, name), [name]) for name, make in named]
+            documents |= {
+                t.name: self.reporter.notice(self.result, report, self.sources, t.name)
+                for t in _taking(OutputKind.NOTICE, plan)
+            }
+        return outputs + [self._addressed(made, [name]) for name, made in documents.items()]
 
     def _is_news(self, urgency: Urgency) -> bool:
         """Word is given once: a revision that is no more urgent than the report before it gives none."""

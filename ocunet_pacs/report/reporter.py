@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pydicom import dcmread
+
 from ocunet_pacs.domain.labels import Urgency
+from ocunet_pacs.domain.result import MadeObject, OutputKind, derive_uid
 from ocunet_pacs.domain.routes import UNCOMPRESSED, Form, Routes
 from ocunet_pacs.report import ordering
 from ocunet_pacs.report.codes import label_of
+from ocunet_pacs.report.fhir import build_fhir
+from ocunet_pacs.report.header import read_source
+from ocunet_pacs.report.notice import build_notice
 from ocunet_pacs.report.secondary_capture import build_heatmap, heatmap_uid
 from ocunet_pacs.report.structured_report import build_report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -21,11 +28,11 @@ if TYPE_CHECKING:
         BundleRef,
         Classification,
         ImageResult,
-        MadeObject,
         Output,
         Photograph,
         StudyResult,
     )
+    from ocunet_pacs.report.fhir_settings import FhirSettings
     from ocunet_pacs.report.report_settings import ReportSettings
 
 _USUAL = Form()
@@ -43,7 +50,13 @@ class Reports:
         clock: Callable[[], datetime],
         software_version: str,
         routes: Routes | None = None,
+        *,
+        records: Mapping[str, FhirSettings] | None = None,
+        notices: Mapping[str, Collection[str]] | None = None,
     ) -> None:
+        """`records`: record systems by name; `notices`: what each that is notified may know (see `notice.KEYWORDS`)."""
+        self._records = records or {}
+        self._notices = notices or {}
         self._settings = settings
         self._clock = clock
         self._software_version = software_version
@@ -119,3 +132,29 @@ class Reports:
             now=self._clock(),
             software_version=self._software_version,
         )
+
+    def fhir(self, result: StudyResult, report: MadeObject, destination: str) -> MadeObject:
+        """The report for a record system."""
+        content = build_fhir(
+            result,
+            dcmread(io.BytesIO(report.content)),
+            settings=self._records[destination],
+            report_settings=self._settings,
+            now=self._clock(),
+        )
+        return MadeObject(OutputKind.FHIR, "", derive_uid("fhir document", result.key, destination), "", content)
+
+    def notice(
+        self, result: StudyResult, report: MadeObject, sources: Mapping[str, Path], destination: str
+    ) -> MadeObject:
+        """Word of an urgent study for one destination, with no more than it may know."""
+        content = build_notice(
+            result,
+            report.sop_instance_uid,
+            study_header=read_source(next(iter(sources.values()))),
+            include=self._notices[destination],
+            settings=self._settings,
+            now=self._clock(),
+            software_version=self._software_version,
+        )
+        return MadeObject(OutputKind.NOTICE, "", derive_uid("notice document", result.key, destination), "", content)

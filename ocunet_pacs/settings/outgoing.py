@@ -156,6 +156,9 @@ class Notification(Section):
     mail_password: str | None = Field(
         default=None, repr=False, description="best given as credential notifications.0.mail_password"
     )
+    tls_authority: Path | None = Field(
+        default=None, description="PEM file of the authorities that vouch for it; null: the system's"
+    )
     timeout: Duration = Field(default="30s", validate_default=True, description="how long it may stay silent")
 
     _web = field_validator("url")(_is_web)
@@ -181,8 +184,15 @@ class RecordSystem(Section):
         default=None, repr=False, description="Bearer token for the url; best given as credential records.0.token"
     )
     patient_name: bool = Field(default=False, description="name the patient beside the identifier")
-    patient_system: str | None = Field(
-        default=None, description="URI of the namespace of patient identifiers; null: as in the photographs"
+    patient_system: str = Field(
+        default="", description="URI of the namespace of patient identifiers; empty: as in the photographs"
+    )
+    accession_system: str = Field(default="", description="URI of the namespace of accession numbers; empty: none")
+    resolve_patient: bool = Field(
+        default=False, description="let it look the patient up by the identifier; needs patient_system"
+    )
+    dicomweb_url: str = Field(
+        default="", description="address of a DICOMweb service that has the reports, for a link; empty: no link"
     )
     tls_authority: Path | None = Field(
         default=None, description="PEM file of the authorities that vouch for it; null: the system's"
@@ -197,4 +207,6 @@ class RecordSystem(Section):
             raise ValueError(f"{self.name}: give a url or a folder, not both")
         if self.folder is not None and not self.folder.is_absolute():
             raise ValueError(f"{self.name}: folder must be an absolute path")
+        if self.resolve_patient and not self.patient_system:
+            raise ValueError(f"{self.name}: resolve_patient needs patient_system")
         return self

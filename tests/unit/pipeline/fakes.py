@@ -154,7 +154,9 @@ class Reporter:
     def fhir(self, result: StudyResult, report: MadeObject, destination: str) -> MadeObject:
         return MadeObject(OutputKind.FHIR, "", derive_uid("fhir", result.key, destination), "", b"{}")
 
-    def notice(self, result: StudyResult, report: MadeObject, destination: str) -> MadeObject:
+    def notice(
+        self, result: StudyResult, report: MadeObject, sources: Mapping[str, Path], destination: str
+    ) -> MadeObject:
         return MadeObject(OutputKind.NOTICE, "", derive_uid("notice", result.key, destination), "", b"{}")
 
 
