@@ -1,9 +1,11 @@
-"""The heatmap as a picture: the plain photograph, and one panel for each label with its explanation painted over it.
+"""The heatmap as a picture: the plain photograph, one panel for each label with its explanation painted over it, and
+the chart of all labels.
 
-Panels lie side by side (four and more in rows of two or three), white on black as in a reading room. The text is
-large enough to be read when the whole picture is shown 1024 pixels wide. Viridis is perceptually uniform and safe for
-colour-blind readers; it ends before its yellow, which would look like an exudate. Its opacity follows the activation
-and stays low, so the photograph remains visible, and a line marks half of the label's maximum.
+White on black as in a reading room, and always as wide: the text is large enough to be read when the whole picture is
+shown 1024 pixels wide. The chart stands beside the panels or beneath them, whichever shows the photograph larger. Viridis
+is perceptually uniform and safe for colour-blind readers; it ends before its yellow, which would look like an exudate.
+Its opacity follows the activation and stays low, so the photograph remains visible, and a line marks half of the label's
+maximum.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ocunet_pacs.report.chart import lay_out
 from ocunet_pacs.report.lettering import LINE, font, wrap
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     from ocunet_pacs.domain.ports import RgbImage
     from ocunet_pacs.domain.result import Box
+    from ocunet_pacs.report.chart import Chart, Row
 
 MAX_OPACITY = 0.5
 _FADE_IN = 0.15
@@ -33,14 +37,25 @@ _FADE_IN = 0.15
 
 _LAST_COLOUR = 0.78
 """How far along viridis the greatest activation lies."""
-_HALF = 0.5
+_HALF = 128
+"""Half of a label's maximum, as one of 256 levels."""
 
 _BLACK = (0, 0, 0)
 _WHITE = (255, 255, 255)
 _GREY = (190, 190, 190)
 _RED = (255, 96, 96)
-_SIDES = {1: 1600, 2: 800, 3: 640}
-"""Longest side of a panel's picture in pixels, by number of columns."""
+
+WIDTH = 1600
+"""Of every picture, in pixels. Sizes of text are chosen for it."""
+_VIEW = 1300
+"""Height of a viewer's window in pixels as wide: what is higher is shown smaller."""
+_BESIDE = 660
+"""Width of the chart where it stands beside the panels."""
+_SMALLEST = 300
+"""Width of the narrowest cell: in less room nothing can be seen of a fundus."""
+_GAP = 16
+_BODY, _BOLD, _CHART = 23.0, 28.0, 21.0
+"""Sizes of text: 15, 18 and 13 pixels where the picture is shown 1024 pixels wide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +76,23 @@ class Caption:
     warning: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where the panels lie: `columns` of cells as wide as `cell`, each picture of this `size`, beside the chart or not."""
+
+    columns: int
+    cell: int
+    size: tuple[int, int]
+    is_beside: bool
+
+
+def spread(activation: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The activation over `size` (width, height) pixels as 256 levels, 255 for 1."""
+    # Cubic interpolation overshoots: what it adds beyond the scale means nothing.
+    smooth = np.asarray(cv2.resize(activation, size, interpolation=cv2.INTER_CUBIC), dtype=np.float32)
+    return np.rint(np.clip(smooth, 0.0, 1.0) * 255).astype(np.uint8)
+
+
 def overlay(photograph: RgbImage, activation: NDArray[np.float32], crop: Box) -> RgbImage:
     """The photograph with the activation painted into `crop`, in the photograph's own pixels."""
     painted = photograph.copy()
@@ -68,13 +100,13 @@ def overlay(photograph: RgbImage, activation: NDArray[np.float32], crop: Box) ->
     if width <= 0 or height <= 0:
         return painted
     region = painted[crop.top : crop.bottom, crop.left : crop.right]
-    # Cubic interpolation overshoots: what it adds beyond the scale means nothing.
-    cubic = cv2.resize(activation, (width, height), interpolation=cv2.INTER_CUBIC)
-    smooth = np.clip(np.asarray(cubic, dtype=np.float32), 0.0, 1.0)
-    opacity = opacity_of(smooth)[..., None]
-    region[:] = np.rint(region * (1 - opacity) + colours(smooth) * opacity).astype(np.uint8)
+    levels = spread(activation, (width, height))
+    ramp = np.linspace(0, 1, 256, dtype=np.float32)[None]
+    opacity = np.asarray(cv2.LUT(levels, opacity_of(ramp)), dtype=np.float32)
+    colour = np.take(colours(ramp)[0], levels, axis=0)
+    region[:] = cv2.blendLinear(np.ascontiguousarray(region), colour, 1 - opacity, opacity)
     # The frame of zeros closes lines that would otherwise run out of the crop.
-    inside = np.pad((smooth >= _HALF).astype(np.uint8), 1)
+    inside = np.pad((levels >= _HALF).astype(np.uint8), 1)
     outlines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     thickness = max(1, round(max(photograph.shape) / 600))
     corner = (crop.left - 1, crop.top - 1)
@@ -94,45 +126,77 @@ def colours(activation: NDArray[np.float32]) -> RgbImage:
     return np.asarray(cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def paint(photograph: RgbImage, panels: Sequence[Panel], crop: Box, caption: Caption) -> RgbImage:
-    """The whole picture, (height, width, 3)."""
-    columns = _columns(len(panels) + 1)
-    small, crop = _shrink(photograph, crop, _SIDES[columns])
-    pictures = [small, *(overlay(small, panel.activation, crop) for panel in panels)]
+def paint(
+    photograph: RgbImage, panels: Sequence[Panel], crop: Box, caption: Caption, rows: Sequence[Row]
+) -> RgbImage:
+    """The whole picture, (height, WIDTH, 3); `rows` are the chart's."""
+    body, bold, small = font(_BODY), font(_BOLD), font(_CHART)
     titles = [("Photograph", "without overlay"), *((panel.title, panel.detail) for panel in panels)]
-    cell = max(small.shape[1], 240)
-    gap = max(8, cell // 60)
-    width = columns * cell + (columns + 1) * gap
-    body = font(max(12.0, width / 62))
-    bold = font(max(14.0, width / 50))
-    label_height = max(_label_height(title, (bold, body), cell) for title in titles) + gap
-    head = _text_block([(caption.warning, _RED, bold), (caption.heading, _WHITE, bold)], width, gap)
-    foot = _text_block([(note, _GREY, body) for note in caption.notes], width, gap)
-    bar = _colour_bar(width, gap, body)
-    rows = math.ceil(len(pictures) / columns)
-    step = small.shape[0] + label_height + gap
-    canvas = Image.new("RGB", (width, head.height + rows * step + bar.height + foot.height), _BLACK)
+    head = _text_block([(caption.warning, _RED, bold), (caption.heading, _WHITE, bold)])
+    foot = _text_block([(note, _GREY, body) for note in caption.notes])
+    bar = _colour_bar(body)
+    around = head.height + bar.height + foot.height
+    charts = {
+        True: lay_out(rows, _BESIDE, 1, small),
+        False: lay_out(rows, WIDTH - 2 * _GAP, 2, small),
+    }
+    layout, step = _choose(photograph, titles, (bold, body), charts, around)
+    small_photograph, crop = _shrink(photograph, crop, layout.size)
+    pictures = [small_photograph, *(overlay(small_photograph, panel.activation, crop) for panel in panels)]
+    chart = charts[layout.is_beside]
+    cells = math.ceil(len(pictures) / layout.columns) * step
+    middle = max(cells, chart.height) if layout.is_beside else cells
+    below = 0 if layout.is_beside else chart.height + _GAP
+    canvas = Image.new("RGB", (WIDTH, head.height + middle + bar.height + below + foot.height), _BLACK)
     canvas.paste(head, (0, 0))
     draw = ImageDraw.Draw(canvas)
     for place, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
-        left = gap + (place % columns) * (cell + gap)
-        top = head.height + (place // columns) * step
-        canvas.paste(Image.fromarray(picture), (left + (cell - small.shape[1]) // 2, top))
-        _label(draw, title, (bold, body), (left, top + small.shape[0] + gap // 2, cell))
-    canvas.paste(bar, (0, head.height + rows * step))
-    canvas.paste(foot, (0, head.height + rows * step + bar.height))
+        left = _GAP + (place % layout.columns) * (layout.cell + _GAP)
+        top = head.height + (place // layout.columns) * step
+        canvas.paste(Image.fromarray(picture), (left + (layout.cell - layout.size[0]) // 2, top))
+        _label(draw, title, (bold, body), (left, top + layout.size[1] + _GAP // 2, layout.cell))
+    beside = (WIDTH - _BESIDE - _GAP, head.height)
+    canvas.paste(bar, (0, head.height + middle))
+    canvas.paste(chart.draw(), beside if layout.is_beside else (_GAP, head.height + middle + bar.height))
+    canvas.paste(foot, (0, canvas.height - foot.height))
     return np.asarray(canvas, dtype=np.uint8)
 
 
-def _columns(panels: int) -> int:
-    return 1 if panels == 1 else 2 if panels in {2, 4} else 3
+def _choose(
+    photograph: RgbImage,
+    titles: Sequence[tuple[str, str]],
+    faces: tuple[FreeTypeFont, FreeTypeFont],
+    charts: dict[bool, Chart],
+    around: int,
+) -> tuple[_Layout, int]:
+    """The layout that shows the photograph largest in a viewer's window, and the height of its rows of panels."""
+    best: tuple[float, _Layout, int] | None = None
+    for is_beside, chart in charts.items():
+        room = WIDTH - _GAP - (_BESIDE + 2 * _GAP if is_beside else 0)
+        for columns in range(1, len(titles) + 1):
+            layout = _layout(photograph, columns, room, is_beside=is_beside)
+            if layout.cell < _SMALLEST:
+                break
+            step = layout.size[1] + max(_label_height(title, faces, layout.cell) for title in titles) + 2 * _GAP
+            cells = math.ceil(len(titles) / columns) * step
+            height = around + (max(cells, chart.height) if is_beside else cells + chart.height + _GAP)
+            shown = layout.size[0] * min(1.0, _VIEW / height)
+            if best is None or shown > best[0]:
+                best = (shown, layout, step)
+    assert best is not None, "one column beneath the other is always wide enough"
+    return best[1:]
 
 
-def _shrink(photograph: RgbImage, crop: Box, side: int) -> tuple[RgbImage, Box]:
-    """The photograph with its longest side at most `side`, and the crop in its pixels."""
+def _layout(photograph: RgbImage, columns: int, room: int, *, is_beside: bool) -> _Layout:
     height, width = photograph.shape[:2]
-    scale = min(1.0, side / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    cell = (room - columns * _GAP) // columns
+    scale = min(1.0, cell / width)
+    return _Layout(columns, cell, (max(1, round(width * scale)), max(1, round(height * scale))), is_beside)
+
+
+def _shrink(photograph: RgbImage, crop: Box, size: tuple[int, int]) -> tuple[RgbImage, Box]:
+    """The photograph in this `size`, and the crop in its pixels."""
+    height, width = photograph.shape[:2]
     small = np.asarray(cv2.resize(photograph, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     x, y = size[0] / width, size[1] / height
     edges = (round(crop.left * x), round(crop.top * y), round(crop.right * x), round(crop.bottom * y))
@@ -158,32 +222,30 @@ def _label(
             at += face.size * LINE
 
 
-def _text_block(
-    paragraphs: Sequence[tuple[str, tuple[int, int, int], FreeTypeFont]], width: int, gap: int
-) -> Image.Image:
-    lines = [(line, c, f) for text, c, f in paragraphs for line in wrap(text, f, width - 2 * gap)]
-    height = math.ceil(sum(f.size * LINE for _, _, f in lines)) + 2 * gap
-    block = Image.new("RGB", (width, height), _BLACK)
+def _text_block(paragraphs: Sequence[tuple[str, tuple[int, int, int], FreeTypeFont]]) -> Image.Image:
+    lines = [(line, c, f) for text, c, f in paragraphs for line in wrap(text, f, WIDTH - 2 * _GAP)]
+    height = math.ceil(sum(f.size * LINE for _, _, f in lines)) + 2 * _GAP
+    block = Image.new("RGB", (WIDTH, height), _BLACK)
     draw = ImageDraw.Draw(block)
-    at = float(gap)
+    at = float(_GAP)
     for line, colour, face in lines:
-        draw.text((gap, at), line, fill=colour, font=face)
+        draw.text((_GAP, at), line, fill=colour, font=face)
         at += face.size * LINE
     return block
 
 
-def _colour_bar(width: int, gap: int, face: FreeTypeFont) -> Image.Image:
+def _colour_bar(face: FreeTypeFont) -> Image.Image:
     """From nothing to the label's own maximum, over grey so that the opacity can be seen."""
     low, high = "no weight", "greatest weight for the label"
     height = math.ceil(face.size * LINE)
-    bar = Image.new("RGB", (width, height + gap), _BLACK)
+    bar = Image.new("RGB", (WIDTH, height + _GAP), _BLACK)
     draw = ImageDraw.Draw(bar)
-    draw.text((gap, 0), low, fill=_GREY, font=face)
-    start = gap + math.ceil(face.getlength(low)) + gap
-    length = min(width // 3, width - start - 2 * gap - math.ceil(face.getlength(high)))
-    ramp = np.tile(np.linspace(0, 1, max(length, 2), dtype=np.float32), (height, 1))
+    top = _GAP
+    draw.text((_GAP, top), low, fill=_GREY, font=face)
+    start = 2 * _GAP + math.ceil(face.getlength(low))
+    ramp = np.tile(np.linspace(0, 1, WIDTH // 3, dtype=np.float32), (height, 1))
     opacity = opacity_of(ramp)[..., None]
     strip = np.rint(colours(ramp) * opacity + 96 * (1 - opacity)).astype(np.uint8)
-    bar.paste(Image.fromarray(strip), (start, 0))
-    draw.text((start + strip.shape[1] + gap, 0), high, fill=_GREY, font=face)
+    bar.paste(Image.fromarray(strip), (start, top))
+    draw.text((start + strip.shape[1] + _GAP, top), high, fill=_GREY, font=face)
     return bar

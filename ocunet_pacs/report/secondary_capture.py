@@ -14,6 +14,7 @@ from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.imaging.header import SERIES_NAME
 from ocunet_pacs.imaging.snomed_rt import SNOMED_CT
 from ocunet_pacs.report import codes, header, ordering, wording
+from ocunet_pacs.report.chart import rows_of
 from ocunet_pacs.report.painting import Caption, Panel, paint
 from ocunet_pacs.report.validate import SECONDARY_CAPTURE, check_heatmap
 
@@ -69,7 +70,7 @@ def build_heatmap(
     if not labels:
         raise ValueError("the image has no positive label, so there is nothing to explain")
     origin = header.read_source(source)
-    picture = _picture(image, labels, photograph, classification, bundle)
+    picture = _picture(image, labels, photograph, classification, bundle, settings)
     study = str(origin.StudyInstanceUID)
     ds = header.inherit([origin], study)
     ds.SOPClassUID = SECONDARY_CAPTURE
@@ -94,6 +95,7 @@ def _picture(
     photograph: Photograph,
     classification: Classification,
     bundle: BundleRef,
+    settings: ReportSettings,
 ) -> RgbImage:
     places = {score.label: place for place, score in enumerate(classification.scores)}
     panels = []
@@ -116,7 +118,7 @@ def _picture(
         ),
         warning="" if bundle.trained else "UNTRAINED MODEL: probabilities and colours are meaningless",
     )
-    return paint(photograph.shown, panels, photograph.crop, caption)
+    return paint(photograph.shown, panels, photograph.crop, caption, rows_of(image, settings))
 
 
 def _describe(
