@@ -157,9 +157,7 @@ def _height(line: _Line, face: FreeTypeFont) -> float:
     return face.size * LINE * (len(line.words) + (0.35 if line.row is None else 0))
 
 
-def _draw_line(
-    draw: ImageDraw.ImageDraw, line: _Line, face: FreeTypeFont, place: tuple[int, float, int]
-) -> None:
+def _draw_line(draw: ImageDraw.ImageDraw, line: _Line, face: FreeTypeFont, place: tuple[int, float, int]) -> None:
     left, top, column = place
     number = math.ceil(face.getlength("100.0 %"))
     gap = face.size * 0.6

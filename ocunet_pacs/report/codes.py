@@ -90,6 +90,7 @@ SUGGESTED_URGENCY = Code("URGENCY", PRIVATE_SCHEME, "Suggested urgency of review
 VISUAL_EXPLANATION = _dcm("130401", "Visual explanation")
 CLASS_ACTIVATION = _dcm("130403", "Gradient-weighted class activation")
 SPATIAL_RESAMPLING = _dcm("113085", "Spatial resampling")
+LOSSY_COMPRESSION = _dcm("113040", "Lossy Compression")
 PROCESSING_SOURCE = _dcm("121322", "Source image for image processing operation")
 
 LATERALITY_CODES: Mapping[Laterality, Code] = MappingProxyType(

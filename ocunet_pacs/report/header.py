@@ -253,12 +253,12 @@ def set_private_scheme(ds: Dataset) -> None:
     ds.CodingSchemeIdentificationSequence = [scheme]
 
 
-def encode(ds: Dataset) -> bytes:
-    """The whole file (PS3.10), explicit little endian, under our own implementation UID."""
+def encode(ds: Dataset, syntax: UID = ExplicitVRLittleEndian) -> bytes:
+    """The whole file (PS3.10) under our own implementation UID. Pixel data must be in the transfer syntax already."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = ds.SOPClassUID
     meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = syntax
     meta.ImplementationClassUID = UID(derive_uid("implementation"))
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     ds.file_meta = meta

@@ -126,9 +126,7 @@ def colours(activation: NDArray[np.float32]) -> RgbImage:
     return np.asarray(cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def paint(
-    photograph: RgbImage, panels: Sequence[Panel], crop: Box, caption: Caption, rows: Sequence[Row]
-) -> RgbImage:
+def paint(photograph: RgbImage, panels: Sequence[Panel], crop: Box, caption: Caption, rows: Sequence[Row]) -> RgbImage:
     """The whole picture, (height, WIDTH, 3); `rows` are the chart's."""
     body, bold, small = font(_BODY), font(_BOLD), font(_CHART)
     titles = [("Photograph", "without overlay"), *((panel.title, panel.detail) for panel in panels)]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 from PIL import Image, ImageDraw
+from pydicom.encaps import get_frame
 
 from ocunet_pacs.report import wording
 from ocunet_pacs.report.lettering import LINE, drawable, font, wrap
@@ -77,9 +78,12 @@ def as_png(ds: Dataset) -> bytes:
 
 
 def heatmap_png(ds: Dataset) -> bytes:
-    """The picture of one of our heatmaps."""
+    """The picture of one of our heatmaps, in either encoding."""
     size = (int(ds.Columns), int(ds.Rows))
-    return _png(Image.frombytes("RGB", size, bytes(ds.PixelData)[: size[0] * size[1] * 3]))
+    if ds.PhotometricInterpretation == "RGB":
+        return _png(Image.frombytes("RGB", size, bytes(ds.PixelData)[: size[0] * size[1] * 3]))
+    with Image.open(io.BytesIO(get_frame(ds.PixelData, 0, number_of_frames=1))) as picture:
+        return _png(picture.convert("RGB"))
 
 
 def _png(picture: Image.Image) -> bytes:

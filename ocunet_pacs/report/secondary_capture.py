@@ -1,56 +1,57 @@
-"""One Secondary Capture heatmap an image: for every viewer that there is (PS3.3 A.8.1)."""
+"""One Secondary Capture heatmap an image: for every viewer that there is (PS3.3 A.8.1).
+
+Uncompressed, or as JPEG baseline for archives that count their bytes. Each encoding is an object and a series of its own.
+"""
 
 from __future__ import annotations
 
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
-from pydicom.dataset import Dataset
-from pydicom.uid import JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
+import simplejpeg
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from ocunet_pacs.domain.result import MadeObject, OutputKind, derive_uid
-from ocunet_pacs.domain.routes import UNCOMPRESSED
+from ocunet_pacs.domain.routes import JPEG, UNCOMPRESSED
 from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.imaging.header import SERIES_NAME
-from ocunet_pacs.imaging.snomed_rt import SNOMED_CT
 from ocunet_pacs.report import codes, header, ordering, wording
 from ocunet_pacs.report.chart import rows_of
+from ocunet_pacs.report.derived_image import add_jpeg_loss, derived_image, describe_derivation
 from ocunet_pacs.report.painting import Caption, Panel, paint
-from ocunet_pacs.report.validate import SECONDARY_CAPTURE, check_heatmap
+from ocunet_pacs.report.picture_rules import SECONDARY_CAPTURE, check_heatmap
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
     from datetime import datetime
     from pathlib import Path
+
+    from pydicom.dataset import Dataset
+    from pydicom.uid import UID
 
     from ocunet_pacs.domain.ports import RgbImage
     from ocunet_pacs.domain.result import BundleRef, Classification, ImageResult, LabelScore, Photograph
     from ocunet_pacs.report.report_settings import ReportSettings
 
-_LOSSY_METHODS: Mapping[str, str] = {
-    JPEGBaseline8Bit: "ISO_10918_1",
-    JPEGExtended12Bit: "ISO_10918_1",
-    JPEGLSNearLossless: "ISO_14495_1",
-    JPEG2000: "ISO_15444_1",
-    "1.2.840.10008.1.2.4.203": "ISO_15444_15",
-}
-"""Transfer syntaxes that can lose, with Lossy Image Compression Method (PS3.3 C.7.6.1.1.5.1)."""
-
-
-_ALWAYS_LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit})
-
+JPEG_QUALITY = 92
+_DERIVATION = "Photograph reduced and composed with gradient-weighted class activation maps of a neural network"
 _COLOURS = (
     "Colour shows where the model found support for the label, relative to that label's own maximum; the white line "
     "marks half of it. It does not outline a lesion."
 )
+_BARS = "Bars are probabilities of all labels, each with its own threshold as a white mark."
 
 
 def heatmap_uid(image: ImageResult, bundle: BundleRef, settings: ReportSettings, encoding: str = UNCOMPRESSED) -> str:
     """SOP Instance UID of the image's heatmap in this encoding; uncompressed it stands for all of them."""
     where = (image.sop_instance_uid, str(image.frame or 0))
     exceptions = (reason.code.value for reason in image.despite)
-    also = () if encoding == UNCOMPRESSED else (encoding,)
-    return derive_uid("heatmap", *where, bundle.identity, settings.digest, *exceptions, *also)
+    return derive_uid("heatmap", *where, bundle.identity, settings.digest, *exceptions, *_also(encoding))
+
+
+def _also(encoding: str) -> tuple[str, ...]:
+    return () if encoding == UNCOMPRESSED else (encoding,)
 
 
 def build_heatmap(
@@ -66,27 +67,62 @@ def build_heatmap(
     software_version: str,
 ) -> MadeObject:
     """The heatmap, checked and encoded. ValueError when the image has no positive label, BadInput for its source."""
+    return build_heatmaps(
+        image,
+        photograph,
+        classification,
+        bundle,
+        source,
+        settings=settings,
+        now=now,
+        software_version=software_version,
+        encodings=(encoding,),
+    )[0]
+
+
+def build_heatmaps(
+    image: ImageResult,
+    photograph: Photograph,
+    classification: Classification,
+    bundle: BundleRef,
+    source: Path,
+    *,
+    settings: ReportSettings,
+    now: datetime,
+    software_version: str,
+    encodings: Iterable[str],
+) -> list[MadeObject]:
+    """The heatmap, painted once, in each of the encodings (UNCOMPRESSED, JPEG). Raises as `build_heatmap`."""
     labels = ordering.leading(image, settings)
     if not labels:
         raise ValueError("the image has no positive label, so there is nothing to explain")
     origin = header.read_source(source)
     picture = _picture(image, labels, photograph, classification, bundle, settings)
-    study = str(origin.StudyInstanceUID)
-    ds = header.inherit([origin], study)
-    ds.SOPClassUID = SECONDARY_CAPTURE
-    ds.SOPInstanceUID = heatmap_uid(image, bundle, settings, encoding)
-    ds.SeriesInstanceUID = derive_uid("heatmap series", study, bundle.identity, settings.digest)
-    _describe(ds, image, labels, bundle, settings)
-    _derive(ds, image, origin)
-    _locate(ds, image, origin)
-    moment = header.set_time(ds, now)
-    institution = header.institution_of([origin])
-    header.set_equipment(ds, bundle, settings, software_version, moment=moment, institution=institution)
-    header.set_private_scheme(ds)
-    _set_pixels(ds, picture)
+    common = derived_image(image, labels, origin, bundle, settings=settings, now=now, software_version=software_version)
+    _describe(common, bundle, settings)
+    made = []
+    for encoding in encodings:
+        ds = deepcopy(common)
+        ds.SOPInstanceUID = heatmap_uid(image, bundle, settings, encoding)
+        study = str(ds.StudyInstanceUID)
+        ds.SeriesInstanceUID = derive_uid(
+            "heatmap series", study, bundle.identity, settings.digest, *_also(encoding)
+        )
+        made.append(_encoded(ds, picture, encoding))
+    return made
+
+
+def _encoded(ds: Dataset, picture: RgbImage, encoding: str) -> MadeObject:
+    syntax = _set_pixels(ds, picture, encoding)
     check_heatmap(ds)
-    content = header.encode(ds)
-    return MadeObject(OutputKind.HEATMAP, SECONDARY_CAPTURE, str(ds.SOPInstanceUID), str(ds.SeriesInstanceUID), content)
+    return MadeObject(
+        OutputKind.HEATMAP,
+        SECONDARY_CAPTURE,
+        str(ds.SOPInstanceUID),
+        str(ds.SeriesInstanceUID),
+        header.encode(ds, syntax),
+        form=encoding,
+    )
 
 
 def _picture(
@@ -105,15 +141,17 @@ def _picture(
         if not activation.any():
             words += "; no region speaks for the label"
         panels.append(Panel(codes.label_of(score.label).display, words, activation))
-    eye = {Laterality.RIGHT: "OD (right eye)", Laterality.LEFT: "OS (left eye)"}.get(image.laterality, "eye unknown")
+    eye = {Laterality.RIGHT: "OD (right eye)", Laterality.LEFT: "OS (left eye)"}.get(image.laterality, "Eye unknown")
     frame = f" frame {image.frame}" if image.frame else ""
     judged = "; ".join(wording.REASON_WORDS[reason.code] for reason in image.despite)
+    silent = ", ".join(codes.label_of(name).display for name in bundle.missing_labels)
     caption = Caption(
         heading=f"{eye}, image {image.ordinal}{frame}: regions that weigh for each label",
         notes=(
             *((f"Scored by this site's rules although judged: {judged}.",) if judged else ()),
             "Research use - not a diagnosis. Not verified.",
-            _COLOURS,
+            f"{_COLOURS} {_BARS}",
+            *((f"This model has no opinion on: {silent}.",) if silent else ()),
             f"Model {bundle.name} \u00b7 bundle {bundle.digest[:12]} \u00b7 operating point {bundle.operating_point}",
         ),
         warning="" if bundle.trained else "UNTRAINED MODEL: probabilities and colours are meaningless",
@@ -121,79 +159,37 @@ def _picture(
     return paint(photograph.shown, panels, photograph.crop, caption, rows_of(image, settings))
 
 
-def _describe(
-    ds: Dataset, image: ImageResult, labels: list[LabelScore], bundle: BundleRef, settings: ReportSettings
-) -> None:
-    """General Series, SC Equipment and General Image (PS3.3 C.7.3.1, C.8.6.1, C.7.6.1)."""
-    ds.Modality = "OT"
-    ds.ConversionType = "WSD"
+def _describe(ds: Dataset, bundle: BundleRef, settings: ReportSettings) -> None:
+    """General Series and General Image (PS3.3 C.7.3.1, C.7.6.1), as far as they are a heatmap's."""
+    ds.SOPClassUID = SECONDARY_CAPTURE
     ds.SeriesNumber = settings.series_number + 50
     ds.SeriesDescription = f"{SERIES_NAME} heatmaps{'' if bundle.trained else ' UNTRAINED'}"
-    ds.SeriesDescriptionCodeSequence = [codes.concept(codes.VISUAL_EXPLANATION)]
-    ds.InstanceNumber = image.ordinal if image.frame is None else image.ordinal * 1000 + image.frame
     ds.ImageType = ["DERIVED", "SECONDARY", "HEATMAP"]
-    ds.ContentQualification = settings.content_qualification
     ds.BurnedInAnnotation = "YES"
-    ds.RecognizableVisualFeatures = "NO"
-    untrained = "" if bundle.trained else "UNTRAINED. "
-    words = "; ".join(wording.score_words(score) for score in labels)
-    ds.ImageComments = f"{untrained}{wording.place(image)}: {words}. Not a diagnosis, not verified."
+    describe_derivation(ds, _DERIVATION, codes.SPATIAL_RESAMPLING, codes.CLASS_ACTIVATION)
 
 
-def _derive(ds: Dataset, image: ImageResult, origin: Dataset) -> None:
-    """What it was made from and what was lost on the way. Loss in the source stays loss (PS3.3 C.7.6.1.1.5)."""
-    ds.DerivationDescription = (
-        "Photograph reduced and composed with gradient-weighted class activation maps of a neural network"
-    )
-    ds.DerivationCodeSequence = [codes.concept(codes.SPATIAL_RESAMPLING), codes.concept(codes.CLASS_ACTIVATION)]
-    reference = Dataset()
-    reference.ReferencedSOPClassUID = image.sop_class_uid
-    reference.ReferencedSOPInstanceUID = image.sop_instance_uid
-    if image.frame is not None:
-        reference.ReferencedFrameNumber = image.frame
-    reference.PurposeOfReferenceCodeSequence = [codes.concept(codes.PROCESSING_SOURCE)]
-    ds.SourceImageSequence = [reference]
-    syntax = str(origin.file_meta.TransferSyntaxUID)
-    method = _LOSSY_METHODS.get(syntax)
-    stated = str(origin.get("LossyImageCompression") or "")
-    lossy = stated == "01" or syntax in _ALWAYS_LOSSY or (method is not None and stated != "00")
-    ds.LossyImageCompression = "01" if lossy else "00"
-    if ds.LossyImageCompression == "01":
-        for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
-            if origin.get(keyword):
-                setattr(ds, keyword, deepcopy(origin.get(keyword)))
-        if method and "LossyImageCompressionMethod" not in ds:
-            ds.LossyImageCompressionMethod = method
-
-
-def _locate(ds: Dataset, image: ImageResult, origin: Dataset) -> None:
-    """Which eye, which part of it, which way up: as far as the photograph says so."""
-    ds.PatientOrientation = deepcopy(origin.get("PatientOrientation")) or ""
-    if image.laterality is Laterality.UNKNOWN:
-        ds.Laterality = ""
-    else:
-        ds.ImageLaterality = image.laterality.value
-    regions = deepcopy(origin.get("AnatomicRegionSequence")) or [codes.concept(codes.label_of(ordering.NORMAL).site)]
-    side = codes.LATERALITY_CODES.get(image.laterality)
-    for region in regions:
-        if str(region.get("CodeValue", "")) in SNOMED_CT:
-            region.CodeValue, region.CodingSchemeDesignator = SNOMED_CT[str(region.CodeValue)], "SCT"
-        # The photograph's modifier may be of another frame, or contradict what the photograph says elsewhere.
-        if side is not None:
-            region.AnatomicRegionModifierSequence = [codes.concept(side)]
-        elif "AnatomicRegionModifierSequence" in region:
-            del region.AnatomicRegionModifierSequence
-    ds.AnatomicRegionSequence = regions
-
-
-def _set_pixels(ds: Dataset, picture: RgbImage) -> None:
+def _set_pixels(ds: Dataset, picture: RgbImage, encoding: str) -> UID:
+    """Image Pixel module (PS3.3 C.7.6.3); the transfer syntax that goes with it."""
     ds.SamplesPerPixel = 3
-    ds.PhotometricInterpretation = "RGB"
     ds.PlanarConfiguration = 0
     ds.Rows, ds.Columns = picture.shape[:2]
     ds.BitsAllocated = ds.BitsStored = 8
     ds.HighBit = 7
     ds.PixelRepresentation = 0
+    if encoding == JPEG:
+        # YBR_FULL_422 is what PS3.5 section 8.2.1 has for colour in this transfer syntax (validators refuse YBR_FULL, and
+        # with it chroma in full). White text and grey bars have no chroma to lose.
+        stream = simplejpeg.encode_jpeg(picture, quality=JPEG_QUALITY, colorspace="RGB", colorsubsampling="422")
+        ds.PhotometricInterpretation = "YBR_FULL_422"
+        ds.PixelData = encapsulate([stream], has_bot=True)
+        add_jpeg_loss(ds, picture.nbytes / len(stream))
+        steps = (codes.SPATIAL_RESAMPLING, codes.CLASS_ACTIVATION, codes.LOSSY_COMPRESSION)
+        describe_derivation(ds, f"{_DERIVATION}; JPEG baseline, quality {JPEG_QUALITY}", *steps)
+        ds["PixelData"].VR = "OB"
+        return JPEGBaseline8Bit
+    ds.PhotometricInterpretation = "RGB"
     pixels = picture.tobytes()
     ds.PixelData = pixels + b"\0" * (len(pixels) % 2)
     ds["PixelData"].VR = "OB"
+    return ExplicitVRLittleEndian

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from ocunet_pacs.domain.labels import Code
 
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-
 _TYPE_2 = (
     "PatientName",
     "PatientID",
@@ -141,13 +139,9 @@ def _private_codes_identified(ds: Dataset) -> bool:
     return PRIVATE_SCHEME in schemes
 
 
-def _purposes(ds: Dataset, keyword: str) -> list[Dataset]:
+def purposes(ds: Dataset, keyword: str) -> list[Dataset]:
+    """Purpose of Reference of each item of the sequence `keyword`."""
     return [item.PurposeOfReferenceCodeSequence[0] for item in ds.get(keyword, ())]
-
-
-def _pixels_fit(ds: Dataset) -> bool:
-    size = int(ds.Rows) * int(ds.Columns) * 3
-    return len(ds.PixelData) == size + size % 2
 
 
 COMMON = (
@@ -170,7 +164,7 @@ COMMON = (
     Rule(
         "we are named as contributing equipment",
         lambda ds: any(
-            same_concept(p, codes.PROCESSING_EQUIPMENT) for p in _purposes(ds, "ContributingEquipmentSequence")
+            same_concept(p, codes.PROCESSING_EQUIPMENT) for p in purposes(ds, "ContributingEquipmentSequence")
         ),
     ),
     Rule("untrained weights are called so", _untrained_is_said),
@@ -220,49 +214,15 @@ REPORT = (
     Rule("private codes are identified", _private_codes_identified),
     Rule("summary and disclaimer are there", _has_texts),
 )
-HEATMAP = (
-    Rule("the SOP class is Secondary Capture", lambda ds: ds.SOPClassUID == SECONDARY_CAPTURE),
-    Rule("the image is derived and secondary", lambda ds: list(ds.ImageType[:2]) == ["DERIVED", "SECONDARY"]),
-    Rule("the conversion type is WSD", lambda ds: ds.get("ConversionType") == "WSD"),
-    Rule("text is burned in and said to be", lambda ds: ds.get("BurnedInAnnotation") == "YES"),
-    Rule("no recognizable visual features", lambda ds: ds.get("RecognizableVisualFeatures") == "NO"),
-    Rule(
-        "the source image is named with its purpose",
-        lambda ds: [same_concept(p, codes.PROCESSING_SOURCE) for p in _purposes(ds, "SourceImageSequence")] == [True],
-    ),
-    Rule(
-        "the derivation is described",
-        lambda ds: bool(ds.get("DerivationDescription")) and bool(ds.get("DerivationCodeSequence")),
-    ),
-    Rule("loss is stated and never undone", lambda ds: ds.get("LossyImageCompression") in {"00", "01"}),
-    Rule(
-        "no spacing is claimed",
-        lambda ds: not any(k in ds for k in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")),
-    ),
-    Rule("the eye is R or L or not said", lambda ds: ds.get("ImageLaterality", "R") in {"R", "L"}),
-    Rule("patient orientation is present", lambda ds: "PatientOrientation" in ds),
-    Rule(
-        "8 bit RGB",
-        lambda ds: (
-            (ds.PhotometricInterpretation, ds.SamplesPerPixel, ds.BitsAllocated, ds.PlanarConfiguration)
-            == ("RGB", 3, 8, 0)
-        ),
-    ),
-    Rule("the pixel data has the picture's size", _pixels_fit),
-)
 
 
 def check_report(ds: Dataset) -> None:
     """InvalidReport naming the first rule that the report breaks."""
-    _check(ds, COMMON + REPORT)
+    check(ds, COMMON + REPORT)
 
 
-def check_heatmap(ds: Dataset) -> None:
-    """InvalidReport naming the first rule that the heatmap breaks."""
-    _check(ds, COMMON + HEATMAP)
-
-
-def _check(ds: Dataset, rules: tuple[Rule, ...]) -> None:
+def check(ds: Dataset, rules: tuple[Rule, ...]) -> None:
+    """InvalidReport naming the first of the rules that the object breaks."""
     for rule in rules:
         try:
             holds = rule.holds(ds)

@@ -9,7 +9,8 @@ from pydicom.dataset import Dataset
 
 from ocunet_pacs.domain.errors import InvalidReport
 from ocunet_pacs.report import codes
-from ocunet_pacs.report.validate import check_heatmap, check_report, groups, named, walk
+from ocunet_pacs.report.picture_rules import check_heatmap
+from ocunet_pacs.report.validate import check_report, groups, named, walk
 from tests.unit.report.made import TRAINED, UNTRAINED, image, mixed, photograph, read, reporter, said, shown
 
 
