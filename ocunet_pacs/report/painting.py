@@ -2,10 +2,10 @@
 the chart of all labels.
 
 White on black as in a reading room, and always as wide: the text is large enough to be read when the whole picture is
-shown 1024 pixels wide. The chart stands beside the panels or beneath them, whichever shows the photograph larger. Viridis
-is perceptually uniform and safe for colour-blind readers; it ends before its yellow, which would look like an exudate.
-Its opacity follows the activation and stays low, so the photograph remains visible, and a line marks half of the label's
-maximum.
+shown 1024 pixels wide. The chart stands beside the panels or beneath them, whichever shows the photograph larger.
+Viridis is perceptually uniform and safe for colour-blind readers; it ends before its yellow, which would look like an
+exudate. Its opacity follows the activation and stays low, so the photograph remains visible, and a line marks half of
+the label's maximum.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Caption:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Where the panels lie: `columns` of cells as wide as `cell`, each picture of this `size`, beside the chart or not."""
+    """Where the panels lie: `columns` of cells `cell` wide, each picture of this `size`, beside the chart or above."""
 
     columns: int
     cell: int

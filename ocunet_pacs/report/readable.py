@@ -52,7 +52,7 @@ def as_html(ds: Dataset, images: Mapping[str, bytes]) -> str:
     report = read_report(ds)
     pictures = {uid: base64.b64encode(png).decode("ascii") for uid, png in images.items()}
     eyes = [(heading, report.of_eye(eye)) for eye, heading in EYES.items() if report.of_eye(eye)]
-    figures = _figures(report, pictures)
+    figures = [(caption, pictures[uid]) for uid, caption in report.figures.items() if uid in pictures]
     page = environment.get_template("report.html")
     return page.render(report=report, eyes=eyes, figures=figures, share=wording.percent)
 
@@ -130,13 +130,3 @@ def _statement_words(statement: Statement) -> str:
     if statement.urgency:
         words += f". Suggested urgency of review: {statement.urgency.lower()}"
     return words
-
-
-def _figures(report: ReadReport, pictures: Mapping[str, str]) -> list[tuple[str, str]]:
-    """(caption, base64 PNG) of each heatmap that the report refers to and that was handed in, once."""
-    captions: dict[str, list[str]] = {}
-    for eye in EYES:
-        for statement in report.of_eye(eye):
-            if statement.heatmap_uid in pictures:
-                captions.setdefault(statement.heatmap_uid, []).append(f"{statement.eye} {statement.name}")
-    return [("; ".join(words), pictures[uid]) for uid, words in captions.items()]

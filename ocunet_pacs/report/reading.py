@@ -76,6 +76,14 @@ class ReadReport:
         return lines
 
     @property
+    def figures(self) -> dict[str, str]:
+        """Caption of each heatmap that the statements refer to, by its SOP Instance UID, in the order of the eyes."""
+        captions: dict[str, list[str]] = {}
+        for statement in (s for eye in EYES for s in self.of_eye(eye) if s.heatmap_uid):
+            captions.setdefault(statement.heatmap_uid, []).append(f"{statement.eye} {statement.name}")
+        return {uid: "; ".join(words) for uid, words in captions.items()}
+
+    @property
     def other_remarks(self) -> list[str]:
         """The remarks that no statement makes already."""
         made = {comment for statement in self.statements for comment in statement.comments}

@@ -1,6 +1,7 @@
 """One Secondary Capture heatmap an image: for every viewer that there is (PS3.3 A.8.1).
 
-Uncompressed, or as JPEG baseline for archives that count their bytes. Each encoding is an object and a series of its own.
+Uncompressed, or as JPEG baseline for archives that count their bytes. Each encoding is an object and a series of its
+own.
 """
 
 from __future__ import annotations
@@ -105,9 +106,7 @@ def build_heatmaps(
         ds = deepcopy(common)
         ds.SOPInstanceUID = heatmap_uid(image, bundle, settings, encoding)
         study = str(ds.StudyInstanceUID)
-        ds.SeriesInstanceUID = derive_uid(
-            "heatmap series", study, bundle.identity, settings.digest, *_also(encoding)
-        )
+        ds.SeriesInstanceUID = derive_uid("heatmap series", study, bundle.identity, settings.digest, *_also(encoding))
         made.append(_encoded(ds, picture, encoding))
     return made
 
@@ -178,8 +177,8 @@ def _set_pixels(ds: Dataset, picture: RgbImage, encoding: str) -> UID:
     ds.HighBit = 7
     ds.PixelRepresentation = 0
     if encoding == JPEG:
-        # YBR_FULL_422 is what PS3.5 section 8.2.1 has for colour in this transfer syntax (validators refuse YBR_FULL, and
-        # with it chroma in full). White text and grey bars have no chroma to lose.
+        # Validators refuse YBR_FULL in this transfer syntax, so chroma is halved in width as YBR_FULL_422 says
+        # (PS3.5 section 8.2.1). White text and grey bars have none to lose.
         stream = simplejpeg.encode_jpeg(picture, quality=JPEG_QUALITY, colorspace="RGB", colorsubsampling="422")
         ds.PhotometricInterpretation = "YBR_FULL_422"
         ds.PixelData = encapsulate([stream], has_bot=True)

@@ -1,0 +1,251 @@
+"""A report with its heatmaps as a document that a clinic files: A4, whose it is and what it is on every page.
+
+The same report gives the same bytes: every date in it is the report's own.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from fpdf import FPDF
+from fpdf.enums import Align, TableBordersLayout, VAlign, XPos, YPos
+from fpdf.fonts import FontFace
+
+from ocunet_pacs.report import wording
+from ocunet_pacs.report.reading import EYES
+from ocunet_pacs.report.typeface import BOLD, REGULAR, Typeface
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from fpdf.table import Table
+
+    from ocunet_pacs.report.reading import ReadReport, Statement
+
+_INK, _GREY, _RED, _PALE = (20, 20, 20), (95, 95, 95), (176, 0, 32), (243, 244, 246)
+_MARGIN = 16
+_FAMILY = "text"
+_LINE = 1.35
+"""Distance of baselines in font sizes."""
+_POINT = 25.4 / 72
+_PICTURE_HEIGHT = 228
+"""Of the highest picture, in millimetres: page, margins, header, footer and a caption leave as much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One heatmap as JPEG, with its caption and its size in pixels."""
+
+    caption: str
+    jpeg: bytes
+    size: tuple[int, int]
+
+
+def render(report: ReadReport, figures: Sequence[Figure], made: datetime, identifier: str) -> bytes:
+    """The whole PDF (PDF/A-2b). `made` is the report's time, aware; `identifier` its SOP Instance UID."""
+    face = Typeface()
+    characters = {c for text in _texts(asdict(report)) for c in face.write(text)}
+    with TemporaryDirectory() as folder:
+        paper = _Paper(report, face)
+        fonts = {weight: Path(folder) / f"{weight}.ttf" for weight in (REGULAR, BOLD)}
+        face.cut(characters, fonts)
+        paper.add_font(_FAMILY, "", fonts[REGULAR])
+        paper.add_font(_FAMILY, "B", fonts[BOLD])
+        paper.set_creation_date(made)
+        paper.add_page()
+        paper.front()
+        paper.summary()
+        paper.results()
+        paper.remarks(identifier)
+        for place, figure in enumerate(figures):
+            paper.figure(figure, is_first=not place)
+        return bytes(paper.output())
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every string in the report."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _texts(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts(one)
+
+
+class _Paper(FPDF):
+    """The pages, one after the other, each with its head and foot."""
+
+    def __init__(self, report: ReadReport, face: Typeface) -> None:
+        super().__init__(format="A4", enforce_compliance="PDF/A-2B")
+        self._report = report
+        self._face = face
+        self._identity = {
+            name: face.write_name(value) if name == "Patient" else face.write(value) for name, value in report.patient
+        }
+        self.set_title(face.write(report.title))
+        self.set_lang("en-US")
+        self.set_margins(_MARGIN, 12, _MARGIN)
+        self.set_auto_page_break(auto=True, margin=24)
+
+    def header(self) -> None:
+        """Whose report it is; whether the model was trained at all."""
+        known = self._identity
+        who = [words for name in ("Patient", "Patient ID") if (words := known.get(name))]
+        who += [f"{name.lower()} {known[name]}" for name in ("Born", "Study") if name in known]
+        self._say(" \u00b7 ".join(who), 9, bold=True)
+        if self._report.untrained:
+            self._say("UNTRAINED MODEL: every probability in this document is meaningless", 9, _RED, bold=True)
+        self.set_draw_color(*_GREY)
+        self.line(_MARGIN, self.get_y() + 1, self.w - _MARGIN, self.get_y() + 1)
+        self.ln(4)
+
+    def footer(self) -> None:
+        """What a page is, also when it is found alone."""
+        self.set_y(-21)
+        self.line(_MARGIN, self.get_y(), self.w - _MARGIN, self.get_y())
+        self.ln(1)
+        self._say(wording.DISCLAIMER, 7.5, _GREY)
+        top = self.get_y()
+        self._say(f"{self._report.title} \u00b7 made {self._report.made} \u00b7 {self._report.status}", 7.5, _GREY)
+        self.set_xy(self.w - _MARGIN - 40, top)
+        self.cell(40, 7.5 * _POINT * _LINE, f"Page {self.page_no()} of {{nb}}", align=Align.R)
+
+    def front(self) -> None:
+        """Title, warnings, patient and study."""
+        self._say(self._report.title, 18, bold=True)
+        self._say(f"Made {self._report.made} by {self._report.device}; {self._report.status}.", 9, _GREY)
+        self.ln(2)
+        for words in self._report.banner:
+            self.set_draw_color(*_RED)
+            self.set_line_width(0.7)
+            self._say(words, 10, _RED, bold=True, border=True)
+            self.set_line_width(0.2)
+            self.ln(2)
+        self.set_draw_color(*_GREY)
+        with self._table((24, 65, 24, 65), headings=False, lines=TableBordersLayout.NONE) as table:
+            facts = list(self._identity.items())
+            for pair in (facts[place : place + 2] for place in range(0, len(facts), 2)):
+                row = table.row()
+                for name, value in pair:
+                    row.cell(name, style=FontFace(color=_GREY, fill_color=_PALE))
+                    row.cell(value, style=FontFace(emphasis="BOLD", fill_color=_PALE))
+                for _ in range(4 - 2 * len(pair)):
+                    row.cell("", style=FontFace(fill_color=_PALE))
+
+    def summary(self) -> None:
+        """What each eye comes to."""
+        self._heading("Summary")
+        for is_detail, words in self._report.summary_lines:
+            self._item(words, 9.5 if is_detail else 11, 4 if is_detail else 0)
+
+    def results(self) -> None:
+        """Every statement, eye by eye."""
+        for eye, heading in EYES.items():
+            statements = self._report.of_eye(eye)
+            if not statements:
+                continue
+            self._heading(heading)
+            with self._table((70, 24, 22, 32, 30)) as table:
+                table.row(("Label", "Probability", "Threshold", "Statement", "Suggested urgency of review"))
+                for statement in statements:
+                    self._statement(table, statement)
+
+    def _statement(self, table: Table, statement: Statement) -> None:
+        style = FontFace(emphasis="BOLD" if statement.is_finding else "")
+        probability = "" if statement.probability is None else f"{statement.probability:.1f} %"
+        threshold = "" if statement.threshold is None else wording.percent(statement.threshold)
+        claim = statement.claim if statement.assessed else "not assessed"
+        row = table.row()
+        for words in (statement.name, probability, threshold, claim, statement.urgency):
+            row.cell(self._face.write(words), style=style)
+        for comment in statement.comments:
+            small = FontFace(size_pt=8, color=_GREY)
+            table.row().cell(self._face.write(comment), colspan=5, style=small)
+
+    def remarks(self, identifier: str) -> None:
+        """What a reader must know beside the numbers."""
+        self._heading("Remarks")
+        for words in self._report.other_remarks:
+            self._item(words, 9, 0)
+        self.ln(2)
+        self._say(f"Made from the structured report {identifier}.", 8, _GREY)
+
+    def figure(self, figure: Figure, *, is_first: bool) -> None:
+        """A heatmap, as large as a page allows; beneath the one before where there is room."""
+        width = min(self.epw, _PICTURE_HEIGHT * figure.size[0] / figure.size[1])
+        height = width * figure.size[1] / figure.size[0]
+        if is_first or self.will_page_break(height + 16):
+            self.add_page()
+        else:
+            self.ln(4)
+        self._say(figure.caption, 11, bold=True)
+        self.ln(1)
+        alt = self._face.write(f"Photograph with the regions that weigh for: {figure.caption}")
+        self.image(io.BytesIO(figure.jpeg), x=Align.C, w=width, h=height, alt_text=alt)
+
+    def _heading(self, words: str) -> None:
+        self.ln(4)
+        if self.will_page_break(28):
+            self.add_page()
+        self._say(words, 13, bold=True)
+        self.ln(1)
+
+    def _item(self, words: str, size: float, indent: float) -> None:
+        self.set_x(_MARGIN + indent)
+        self._style(size, _INK, bold=False)
+        self.cell(4, size * _POINT * _LINE, "\u2022")
+        self._say(words, size)
+        self.ln(0.8)
+
+    def _style(self, size: float, colour: tuple[int, int, int], *, bold: bool) -> None:
+        self.set_font(_FAMILY, "B" if bold else "", size)
+        self.set_text_color(*colour)
+
+    def _say(
+        self,
+        words: str,
+        size: float,
+        colour: tuple[int, int, int] = _INK,
+        *,
+        bold: bool = False,
+        border: bool = False,
+    ) -> None:
+        """A paragraph from here to the right margin."""
+        self._style(size, colour, bold=bold)
+        self.multi_cell(
+            0,
+            size * _POINT * _LINE,
+            self._face.write(words),
+            border=1 if border else 0,
+            align=Align.L,
+            new_x=XPos.LMARGIN,
+            new_y=YPos.NEXT,
+            padding=2 if border else 0,
+        )
+
+    def _table(
+        self,
+        widths: tuple[int, ...],
+        *,
+        headings: bool = True,
+        lines: TableBordersLayout = TableBordersLayout.HORIZONTAL_LINES,
+    ) -> Table:
+        self._style(9.5, _INK, bold=False)
+        return self.table(
+            col_widths=widths,
+            align=Align.L,
+            text_align=Align.L,
+            v_align=VAlign.T,
+            borders_layout=lines,
+            first_row_as_headings=headings,
+            headings_style=FontFace(emphasis="BOLD", color=_GREY, size_pt=8.5),
+            line_height=9.5 * _POINT * _LINE,
+            padding=(0.8, 2, 0.8, 1),
+        )
