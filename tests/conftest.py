@@ -17,7 +17,7 @@ def program(name: str) -> str:
     # Servers lie in /usr/sbin, which is not on every user's path.
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if found is None:
-        message = f"{name} is not installed (apt install dcmtk dicom3tools orthanc strace)"
+        message = f"{name} is not installed (apt install dcmtk dicom3tools orthanc poppler-utils strace)"
         if os.environ.get("REQUIRE_PEERS") == "1":
             pytest.fail(message)
         pytest.skip(message)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install the programs that the tests talk to, where that is possible: Debian's dcmtk, dicom3tools, Orthanc with its
-# DICOMweb plug-in, openssl, and strace, which records what the listener does to its disk.
+# DICOMweb plug-in, openssl, strace, which records what the listener does to its disk, and poppler, which reads our PDFs.
 # (PostgreSQL for the tests comes from PyPI with the `test` extra.) Without root it only says what is missing, and the
 # tests that need it are skipped, or fail where REQUIRE_PEERS=1. Medplum's FHIR server comes from npm, where that is.
 set -eu
@@ -17,7 +17,8 @@ elif ! cmp -s "$here/fhir-server/package.json" "$fhir/package.json" || [ ! -d "$
 fi
 
 missing=
-for pair in storescu:dcmtk dciodvfy:dicom3tools Orthanc:orthanc openssl:openssl strace:strace; do
+for pair in storescu:dcmtk dciodvfy:dicom3tools Orthanc:orthanc openssl:openssl strace:strace \
+    pdftotext:poppler-utils; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || [ -x "/usr/sbin/${pair%%:*}" ] || missing="$missing ${pair#*:}"
 done
 [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"

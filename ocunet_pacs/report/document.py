@@ -21,6 +21,7 @@ from ocunet_pacs.report.typeface import BOLD, REGULAR, Typeface
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from fpdf.table import Table
@@ -236,7 +237,7 @@ class _Paper(FPDF):
         *,
         headings: bool = True,
         lines: TableBordersLayout = TableBordersLayout.HORIZONTAL_LINES,
-    ) -> Table:
+    ) -> AbstractContextManager[Table]:
         self._style(9.5, _INK, bold=False)
         return self.table(
             col_widths=widths,

@@ -25,8 +25,6 @@ from ocunet_pacs.report.reading import read_report
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from numpy.typing import NDArray
-
     from ocunet_pacs.report.report_settings import ReportSettings
 
 _AS_THE_REPORT = (
@@ -47,9 +45,7 @@ _AS_THE_REPORT = (
 _JPEG_QUALITY = 90
 
 
-def build_pdf(
-    report: Dataset | bytes, pictures: Mapping[str, bytes | Path], *, settings: ReportSettings
-) -> MadeObject:
+def build_pdf(report: Dataset | bytes, pictures: Mapping[str, bytes | Path], *, settings: ReportSettings) -> MadeObject:
     """The document of a report of ours, checked and encoded.
 
     `pictures` holds the DICOM files of the heatmaps that the report refers to, by SOP Instance UID, in either encoding;
@@ -121,9 +117,5 @@ def _figure(caption: str, picture: bytes | Path) -> Figure:
     if ds.PhotometricInterpretation != "RGB":
         stream = get_frame(ds.PixelData, 0, number_of_frames=1)
         return Figure(caption, stream[: stream.rindex(b"\xff\xd9") + 2], size)
-    pixels: NDArray = ds.pixel_array
-    return Figure(
-        caption,
-        simplejpeg.encode_jpeg(pixels, quality=_JPEG_QUALITY, colorspace="RGB", colorsubsampling="444"),
-        size,
-    )
+    stream = simplejpeg.encode_jpeg(ds.pixel_array, quality=_JPEG_QUALITY, colorspace="RGB", colorsubsampling="444")
+    return Figure(caption, stream, size)

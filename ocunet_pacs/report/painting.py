@@ -2,7 +2,7 @@
 the chart of all labels.
 
 White on black as in a reading room, and always as wide: the text is large enough to be read when the whole picture is
-shown 1024 pixels wide. The chart stands beside the panels or beneath them, whichever shows the photograph larger.
+shown 1024 pixels wide. The panels lie in as many columns as show the photograph largest in a viewer's window.
 Viridis is perceptually uniform and safe for colour-blind readers; it ends before its yellow, which would look like an
 exudate. Its opacity follows the activation and stays low, so the photograph remains visible, and a line marks half of
 the label's maximum.
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ocunet_pacs.domain.ports import RgbImage
     from ocunet_pacs.domain.result import Box
-    from ocunet_pacs.report.chart import Chart, Row
+    from ocunet_pacs.report.chart import Row
 
 MAX_OPACITY = 0.5
 _FADE_IN = 0.15
@@ -49,8 +49,6 @@ WIDTH = 1600
 """Of every picture, in pixels. Sizes of text are chosen for it."""
 _VIEW = 1300
 """Height of a viewer's window in pixels as wide: what is higher is shown smaller."""
-_BESIDE = 660
-"""Width of the chart where it stands beside the panels."""
 _SMALLEST = 300
 """Width of the narrowest cell: in less room nothing can be seen of a fundus."""
 _GAP = 16
@@ -78,12 +76,16 @@ class Caption:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Where the panels lie: `columns` of cells `cell` wide, each picture of this `size`, beside the chart or above."""
+    """How the panels lie: in `columns` of cells `cell` wide and `step` apart in height, each picture of this `size`."""
 
     columns: int
     cell: int
+    step: int
     size: tuple[int, int]
-    is_beside: bool
+
+    def height(self, panels: int) -> int:
+        """Of all rows."""
+        return math.ceil(panels / self.columns) * self.step
 
 
 def spread(activation: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -128,68 +130,45 @@ def colours(activation: NDArray[np.float32]) -> RgbImage:
 
 def paint(photograph: RgbImage, panels: Sequence[Panel], crop: Box, caption: Caption, rows: Sequence[Row]) -> RgbImage:
     """The whole picture, (height, WIDTH, 3); `rows` are the chart's."""
-    body, bold, small = font(_BODY), font(_BOLD), font(_CHART)
+    body, bold = font(_BODY), font(_BOLD)
     titles = [("Photograph", "without overlay"), *((panel.title, panel.detail) for panel in panels)]
     head = _text_block([(caption.warning, _RED, bold), (caption.heading, _WHITE, bold)])
     foot = _text_block([(note, _GREY, body) for note in caption.notes])
     bar = _colour_bar(body)
-    around = head.height + bar.height + foot.height
-    charts = {
-        True: lay_out(rows, _BESIDE, 1, small),
-        False: lay_out(rows, WIDTH - 2 * _GAP, 2, small),
-    }
-    layout, step = _choose(photograph, titles, (bold, body), charts, around)
-    small_photograph, crop = _shrink(photograph, crop, layout.size)
-    pictures = [small_photograph, *(overlay(small_photograph, panel.activation, crop) for panel in panels)]
-    chart = charts[layout.is_beside]
-    cells = math.ceil(len(pictures) / layout.columns) * step
-    middle = max(cells, chart.height) if layout.is_beside else cells
-    below = 0 if layout.is_beside else chart.height + _GAP
-    canvas = Image.new("RGB", (WIDTH, head.height + middle + bar.height + below + foot.height), _BLACK)
-    canvas.paste(head, (0, 0))
+    chart = lay_out(rows, WIDTH - 2 * _GAP, 2, font(_CHART)).draw()
+    layout = _choose(photograph, titles, (bold, body), head.height + bar.height + chart.height + foot.height)
+    small, crop = _shrink(photograph, crop, layout.size)
+    pictures = [small, *(overlay(small, panel.activation, crop) for panel in panels)]
+    below = head.height + layout.height(len(pictures))
+    canvas = Image.new("RGB", (WIDTH, below + bar.height + chart.height + foot.height), _BLACK)
     draw = ImageDraw.Draw(canvas)
     for place, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
         left = _GAP + (place % layout.columns) * (layout.cell + _GAP)
-        top = head.height + (place // layout.columns) * step
+        top = head.height + (place // layout.columns) * layout.step
         canvas.paste(Image.fromarray(picture), (left + (layout.cell - layout.size[0]) // 2, top))
         _label(draw, title, (bold, body), (left, top + layout.size[1] + _GAP // 2, layout.cell))
-    beside = (WIDTH - _BESIDE - _GAP, head.height)
-    canvas.paste(bar, (0, head.height + middle))
-    canvas.paste(chart.draw(), beside if layout.is_beside else (_GAP, head.height + middle + bar.height))
+    canvas.paste(head, (0, 0))
+    canvas.paste(bar, (0, below))
+    canvas.paste(chart, (_GAP, below + bar.height))
     canvas.paste(foot, (0, canvas.height - foot.height))
     return np.asarray(canvas, dtype=np.uint8)
 
 
 def _choose(
-    photograph: RgbImage,
-    titles: Sequence[tuple[str, str]],
-    faces: tuple[FreeTypeFont, FreeTypeFont],
-    charts: dict[bool, Chart],
-    around: int,
-) -> tuple[_Layout, int]:
-    """The layout that shows the photograph largest in a viewer's window, and the height of its rows of panels."""
-    best: tuple[float, _Layout, int] | None = None
-    for is_beside, chart in charts.items():
-        room = WIDTH - _GAP - (_BESIDE + 2 * _GAP if is_beside else 0)
-        for columns in range(1, len(titles) + 1):
-            layout = _layout(photograph, columns, room, is_beside=is_beside)
-            if layout.cell < _SMALLEST:
-                break
-            step = layout.size[1] + max(_label_height(title, faces, layout.cell) for title in titles) + 2 * _GAP
-            cells = math.ceil(len(titles) / columns) * step
-            height = around + (max(cells, chart.height) if is_beside else cells + chart.height + _GAP)
-            shown = layout.size[0] * min(1.0, _VIEW / height)
-            if best is None or shown > best[0]:
-                best = (shown, layout, step)
-    assert best is not None, "one column beneath the other is always wide enough"
-    return best[1:]
-
-
-def _layout(photograph: RgbImage, columns: int, room: int, *, is_beside: bool) -> _Layout:
+    photograph: RgbImage, titles: Sequence[tuple[str, str]], faces: tuple[FreeTypeFont, FreeTypeFont], around: int
+) -> _Layout:
+    """The layout that shows the photograph largest; `around` is the height of everything but the panels."""
     height, width = photograph.shape[:2]
-    cell = (room - columns * _GAP) // columns
-    scale = min(1.0, cell / width)
-    return _Layout(columns, cell, (max(1, round(width * scale)), max(1, round(height * scale))), is_beside)
+    layouts = []
+    for columns in range(1, len(titles) + 1):
+        cell = (WIDTH - _GAP) // columns - _GAP
+        if cell < _SMALLEST:
+            break
+        scale = min(1.0, cell / width)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        step = size[1] + max(_label_height(title, faces, cell) for title in titles) + 2 * _GAP
+        layouts.append(_Layout(columns, cell, step, size))
+    return max(layouts, key=lambda one: one.size[0] * min(1.0, _VIEW / (around + one.height(len(titles)))))
 
 
 def _shrink(photograph: RgbImage, crop: Box, size: tuple[int, int]) -> tuple[RgbImage, Box]:

@@ -13,10 +13,12 @@ from ocunet_pacs.domain.result import MadeObject, OutputKind, derive_uid
 from ocunet_pacs.domain.routes import UNCOMPRESSED, Form, Routes
 from ocunet_pacs.report import ordering
 from ocunet_pacs.report.codes import label_of
+from ocunet_pacs.report.encapsulated_pdf import build_pdf
 from ocunet_pacs.report.fhir import build_fhir
+from ocunet_pacs.report.grayscale_map import build_map
 from ocunet_pacs.report.header import read_source
 from ocunet_pacs.report.notice import build_notice
-from ocunet_pacs.report.secondary_capture import build_heatmap, heatmap_uid
+from ocunet_pacs.report.secondary_capture import build_heatmap, build_heatmaps, heatmap_uid
 from ocunet_pacs.report.structured_report import build_report
 
 if TYPE_CHECKING:
@@ -84,10 +86,13 @@ class Reports:
         ValueError when the image has no positive label, BadInput when `source` cannot be read, InvalidReport when an
         object would break a rule.
         """
-        return [
-            self.heatmap(image, photograph, classification, bundle, source, encoding=encoding)
-            for encoding in sorted(self._routes.encodings)
-        ]
+        known = (image, photograph, classification, bundle, source)
+        now, version = self._clock(), self._software_version
+        encodings = sorted(self._routes.encodings)
+        made = build_heatmaps(*known, encodings=encodings, settings=self._settings, now=now, software_version=version)
+        if self._routes.wants(OutputKind.MAP):
+            made.append(build_map(*known, settings=self._settings, now=now, software_version=version))
+        return made
 
     def heatmap(
         self,
@@ -100,7 +105,7 @@ class Reports:
         encoding: str = UNCOMPRESSED,
     ) -> MadeObject:
         """The heatmap in one encoding; errors as `pictures`."""
-        made = build_heatmap(
+        return build_heatmap(
             image,
             photograph,
             classification,
@@ -111,7 +116,6 @@ class Reports:
             now=self._clock(),
             software_version=self._software_version,
         )
-        return replace(made, form=encoding)
 
     def urgency(self, result: StudyResult) -> Urgency:
         """The highest urgency of review that the study's findings suggest."""
@@ -132,6 +136,10 @@ class Reports:
             now=self._clock(),
             software_version=self._software_version,
         )
+
+    def pdf(self, report: MadeObject, pictures: Mapping[str, Path]) -> MadeObject:
+        """The report with its heatmaps as a document to file; InvalidReport when it would break a rule."""
+        return replace(build_pdf(report.content, pictures, settings=self._settings), form=report.form)
 
     def fhir(self, result: StudyResult, report: MadeObject, destination: str) -> MadeObject:
         """The report for a record system."""

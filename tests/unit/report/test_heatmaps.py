@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,11 +10,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pydicom import dcmread
+from pydicom.encaps import get_frame
 from pydicom.uid import JPEG2000, JPEGBaseline8Bit
 
-from ocunet_pacs.domain.result import Box
+from ocunet_pacs.domain.result import Box, OutputKind, Photograph
+from ocunet_pacs.domain.routes import JPEG, UNCOMPRESSED, Form, Routes, Target
+from ocunet_pacs.domain.study import Laterality
+from ocunet_pacs.imaging.drawn import draw_fundus
+from ocunet_pacs.report import codes
+from ocunet_pacs.report.grayscale_map import build_map
 from ocunet_pacs.report.painting import MAX_OPACITY, colours, opacity_of, overlay
+from ocunet_pacs.report.readable import heatmap_png
 from ocunet_pacs.report.report_settings import ReportSettings
 from ocunet_pacs.report.reporter import Reports
 from tests.unit.report.made import (
@@ -100,6 +109,113 @@ def test_loss_in_the_photograph_stays_loss(
     ds = read(reporter().heatmap(one, shown(PIXELS), said(one), TRAINED, source))
     loss = (ds.LossyImageCompression, ds.get("LossyImageCompressionRatio"), ds.get("LossyImageCompressionMethod"))
     assert loss == expected
+
+
+def test_jpeg_is_an_object_and_a_series_of_its_own_and_looks_the_same(tmp_path: Path) -> None:
+    one = image(1, "L", DR=0.9, EDN=0.8)
+    source = photograph(tmp_path / "1", 1, ImageLaterality="L")
+    pixels = draw_fundus(seed=3, laterality=Laterality.LEFT, size=(512, 384))
+    plain, packed = (
+        reporter().heatmap(one, shown(pixels), said(one), TRAINED, source, encoding=encoding)
+        for encoding in (UNCOMPRESSED, JPEG)
+    )
+    ds, small = read(plain), read(packed)
+    assert small.file_meta.TransferSyntaxUID == JPEGBaseline8Bit
+    assert (ds.SOPInstanceUID, ds.SeriesInstanceUID) != (small.SOPInstanceUID, small.SeriesInstanceUID)
+    assert (plain.form, packed.form) == (UNCOMPRESSED, JPEG)
+    assert small.PhotometricInterpretation == "YBR_FULL_422"
+    for keyword in ("ImageLaterality", "ImageComments", "SourceImageSequence", "SeriesNumber", "BurnedInAnnotation"):
+        assert small[keyword] == ds[keyword]
+    theirs = np.asarray(Image.open(io.BytesIO(heatmap_png(small))).convert("RGB")).astype(int)
+    ours = ds.pixel_array.astype(int)
+    assert theirs.shape == ours.shape
+    assert abs(theirs - ours).mean() < 1.5
+    assert len(packed.content) * 8 < len(plain.content)
+
+
+@pytest.mark.parametrize(
+    ("stated", "ratios", "methods"),
+    [
+        ({}, 1, ["ISO_10918_1"]),
+        (
+            {"LossyImageCompressionRatio": 12.5, "LossyImageCompressionMethod": "ISO_15444_1"},
+            [12.5],
+            ["ISO_15444_1", "ISO_10918_1"],
+        ),
+        ({"LossyImageCompressionMethod": "ISO_15444_1"}, [""], ["ISO_15444_1", "ISO_10918_1"]),
+        ({"LossyImageCompressionRatio": [8, 9]}, [8, 9], ["", "", "ISO_10918_1"]),
+    ],
+)
+def test_jpeg_adds_its_own_loss_to_that_of_the_photograph(
+    tmp_path: Path, stated: dict[str, Any], ratios: Any, methods: list[str]
+) -> None:
+    lossy = {"LossyImageCompression": "01", **stated} if stated else {}
+    one = image(1, DR=0.9)
+    source = photograph(tmp_path / "1", 1, **lossy)
+    ds = read(reporter().heatmap(one, shown(PIXELS), said(one), TRAINED, source, encoding=JPEG))
+    found = ds.LossyImageCompressionRatio
+    values = [found] if isinstance(found, float) else list(found)
+    assert ds.LossyImageCompression == "01"
+    assert values[:-1] == ([] if ratios == 1 else ratios)
+    assert values[-1] == pytest.approx(ds.Rows * ds.Columns * 3 / len(get_frame(ds.PixelData, 0)), rel=0.01)
+    found = ds.LossyImageCompressionMethod
+    assert ([found] if isinstance(found, str) else list(found)) == methods
+    assert codes.LOSSY_COMPRESSION.value in {code.CodeValue for code in ds.DerivationCodeSequence}
+
+
+def test_pictures_come_in_every_encoding_that_a_destination_takes_and_the_map_where_one_does(tmp_path: Path) -> None:
+    one = image(1, DR=0.9)
+    source = photograph(tmp_path / "1", 1)
+    takes = (
+        Target("pacs"),
+        Target("archive", Form(heatmap=JPEG)),
+        Target("viewer", Form(heatmap=JPEG), frozenset({OutputKind.HEATMAP, OutputKind.MAP})),
+    )
+    made = Reports(ReportSettings(), lambda: NOW, "1", Routes(takes)).pictures(
+        one, shown(PIXELS), said(one), TRAINED, source
+    )
+    assert [(m.kind, m.form) for m in made] == [
+        (OutputKind.HEATMAP, JPEG),
+        (OutputKind.HEATMAP, UNCOMPRESSED),
+        (OutputKind.MAP, ""),
+    ]
+    assert len({m.sop_instance_uid for m in made}) == len({m.series_instance_uid for m in made}) == 3
+    plain = reporter().pictures(one, shown(PIXELS), said(one), TRAINED, source)
+    assert [(m.kind, m.form) for m in plain] == [(OutputKind.HEATMAP, UNCOMPRESSED)]
+
+
+def test_the_map_has_a_frame_for_each_label_in_the_geometry_of_the_photograph(tmp_path: Path) -> None:
+    one = image(2, "L", DR=0.9, RD=0.6)
+    crop = Box(20, 10, 52, 42)
+    seen = Photograph(PIXELS, PIXELS, crop, 64, 48)
+    source = photograph(tmp_path / "1", 2, ImageLaterality="L")
+    made = build_map(one, seen, said(one), TRAINED, source, settings=ReportSettings(), now=NOW, software_version="1")
+    ds = read(made)
+    assert (made.kind, made.sop_class_uid) == (OutputKind.MAP, ds.SOPClassUID)
+    assert ds.pixel_array.shape == (2, 48, 64)
+    assert list(ds.FrameLabelVector) == ["RD", "DR"]
+    assert (ds.ImageLaterality, ds.BurnedInAnnotation, ds.LossyImageCompression) == ("L", "NO", "00")
+    assert ds.SourceImageSequence[0].ReferencedSOPInstanceUID == one.sop_instance_uid
+    outside = np.ones((48, 64), dtype=bool)
+    outside[crop.top : crop.bottom, crop.left : crop.right] = False
+    assert not ds.pixel_array[:, outside].any()
+    top, left = np.unravel_index(ds.pixel_array[0].argmax(), (48, 64))
+    assert ds.pixel_array[0].max() > 230
+    # The map's greatest value lies in row 5, column 9 of 12.
+    assert abs(top - (crop.top + 5.5 * 32 / 12)) <= 2
+    assert abs(left - (crop.left + 9.5 * 32 / 12)) <= 2
+
+
+def test_a_map_of_one_frame_has_no_vector(tmp_path: Path) -> None:
+    one = image(1, DR=0.9)
+    source = photograph(tmp_path / "1", 1)
+    made = build_map(
+        one, shown(PIXELS), said(one), UNTRAINED, source, settings=ReportSettings(), now=NOW, software_version="1"
+    )
+    ds = read(made)
+    assert "FrameLabelVector" not in ds
+    assert "Diabetic retinopathy 90.0 %" in ds.ImageComments
+    assert ds.ImageComments.startswith("UNTRAINED")
 
 
 def test_uids_depend_on_image_frame_bundle_and_settings_only(tmp_path: Path) -> None:
