@@ -51,9 +51,10 @@ class Listening:
 
 
 @contextmanager
-def listening(folder: Path, processes: int = 1, **tree: dict[str, Any]) -> Iterator[Listening]:
+def listening(folder: Path, processes: int = 1, **tree: Any) -> Iterator[Listening]:
     """Run them until the block ends; `tree` holds further settings by section."""
-    port, config = free_port(), folder / "settings.yaml"
+    port = tree.get("dicom", {}).get("port") or free_port()
+    config = folder / "settings.yaml"
     usual: dict[str, dict[str, Any]] = {
         "dicom": {"host": HOST, "port": port, "processes": processes},
         "database": {"url": f"sqlite:///{folder / 'rows.db'}"},
@@ -62,7 +63,8 @@ def listening(folder: Path, processes: int = 1, **tree: dict[str, Any]) -> Itera
         "metrics": {"port": 0},
     }
     folder.mkdir(parents=True, exist_ok=True)
-    config.write_text(yaml.safe_dump({name: usual.get(name, {}) | tree.get(name, {}) for name in {*usual, *tree}}))
+    sections = {name: usual[name] | tree.get(name, {}) for name in usual}
+    config.write_text(yaml.safe_dump({**tree, **sections}))
     cli("db", "upgrade", "--config", config)
     command = [sys.executable, "-m", "ocunet_pacs", "listen", "--config", str(config)]
     running = []

@@ -13,12 +13,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from ocunet_pacs.delivery.commitment import CommitmentRequestor
+from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
+from ocunet_pacs.delivery.commitment import CommitmentRequestor
 from ocunet_pacs.delivery.cstore import CStoreSender, Destination
 from ocunet_pacs.domain.job import JobKind, JobState
 from ocunet_pacs.domain.result import derive_uid
+from ocunet_pacs.jobs.engine import for_reading, transaction
+from ocunet_pacs.jobs.schema import jobs
 from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.pipeline.delivering import CommitmentRule, DeliveryTools, deliver
 from ocunet_pacs.store.files import Files
@@ -35,7 +38,8 @@ if TYPE_CHECKING:
 
     from ocunet_pacs.domain.labels import Urgency
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
+START = datetime.now(UTC) + timedelta(days=1)
+"""Ahead of the real time, in which a listener beside it takes back jobs whose lease is over."""
 LEASE = timedelta(minutes=5)
 
 
@@ -43,7 +47,8 @@ class Delivering:
     """One delivering loop whose clock jumps."""
 
     def __init__(self, folder: Path, database: Path, port: int, *, ae_title: str = "FAULTY", commits: bool) -> None:
-        self.jobs = SqlJobs(open_database(database))
+        self.engine = open_database(database)
+        self.jobs = SqlJobs(self.engine)
         self.files = Files(folder / "store")
         self.time = START
         destination = Destination("pacs", ae_title, HOST, port, timedelta(seconds=10))
@@ -56,7 +61,7 @@ class Delivering:
             senders={"pacs": self.sender},
             commitment={"pacs": rule} if commits else {},
             pause=timedelta(minutes=1),
-            longest_pause=timedelta(minutes=2),
+            longest_pause=timedelta(minutes=15),
             clock=lambda: self.time,
             new_uid=self._new_uid,
         )
@@ -75,10 +80,15 @@ class Delivering:
         while self.time < end:
             self.deliver_due()
             time.sleep(listen)
-            waiting = self.jobs.find(state=JobState.WAITING, kind=JobKind.DELIVER, limit=10_000)
-            if not waiting:
+            due = self._next_due()
+            if due is None:
                 return
-            self.time = max(self.time, min(*(job.run_at for job in waiting), end))
+            self.time = max(self.time, min(due, end))
+
+    def _next_due(self) -> datetime | None:
+        waiting = (jobs.c.state == JobState.WAITING, jobs.c.kind == JobKind.DELIVER)
+        with transaction(for_reading(self.engine)) as connection:
+            return connection.execute(select(func.min(jobs.c.run_at)).where(*waiting)).scalar_one()
 
     def states(self) -> dict[JobState, int]:
         return {state: number for (kind, state), number in self.jobs.counts().items() if kind is JobKind.DELIVER}
@@ -87,6 +97,7 @@ class Delivering:
         return queue_results(self.jobs, self.files, folder, studies, ["pacs"], START)
 
 
+@pytest.mark.timeout(300)
 def test_five_hundred_results_wait_for_a_pacs_that_is_down_for_a_day(tmp_path: Path) -> None:
     port = free_port()
     house = Delivering(tmp_path, tmp_path / "rows.db", port, commits=False)
@@ -96,7 +107,7 @@ def test_five_hundred_results_wait_for_a_pacs_that_is_down_for_a_day(tmp_path: P
         house.deliver_for(timedelta(days=1))
         assert house.states() == {JobState.WAITING: 500}
         with running(FaultyPacs(), port) as pacs:
-            house.deliver_for(timedelta(minutes=5))
+            house.deliver_for(timedelta(minutes=20))
             house.sender.close()
     assert house.states() == {JobState.DONE: 500}
     assert set(pacs.kept) == set(urgency)
@@ -111,8 +122,11 @@ def test_five_hundred_results_wait_for_a_pacs_that_is_down_for_a_day(tmp_path: P
 def test_an_archive_that_does_everything_wrong_ends_with_every_object_committed_or_with_a_reason(
     tmp_path: Path,
 ) -> None:
-    tree = {"destinations": [{"name": "pacs", "ae_title": "FAULTY", "host": HOST, "port": 1}]}
-    with listening(tmp_path / "listener", **tree) as listener, running(FaultyPacs(busy=0.5, forgets=0.25)) as pacs:
+    destination = {"name": "pacs", "ae_title": "FAULTY", "host": HOST, "port": 1, "commitment": True}
+    with (
+        listening(tmp_path / "listener", destinations=[destination]) as listener,
+        running(FaultyPacs(busy=0.5, forgets=0.25)) as pacs,
+    ):
         pacs.event_port = listener.port
         with cutting(pacs.port, chance=0.3) as way:
             house = Delivering(tmp_path, listener.rows, way, commits=True)
@@ -137,9 +151,8 @@ def test_an_archive_that_does_everything_wrong_ends_with_every_object_committed_
 def test_orthanc_commits_to_what_it_was_sent(tmp_path: Path) -> None:
     port = free_port()
     with orthanc(tmp_path / "orthanc", modalities={"us": ("OCUNET", HOST, port)}) as pacs:
-        destination = {"name": "pacs", "ae_title": "ORTHANC", "host": HOST, "port": pacs.dicom_port}
-        tree = {"dicom": {"port": port, "host": HOST}, "destinations": [destination]}
-        with listening(tmp_path / "listener", **tree) as listener:
+        destination = {"name": "pacs", "ae_title": "ORTHANC", "host": HOST, "port": pacs.dicom_port, "commitment": True}
+        with listening(tmp_path / "listener", dicom={"port": port}, destinations=[destination]) as listener:
             house = Delivering(tmp_path, listener.rows, pacs.dicom_port, ae_title="ORTHANC", commits=True)
             uids = house.queue(tmp_path / "made", 5)
             house.deliver_for(timedelta(hours=2), listen=0.5)
@@ -160,10 +173,8 @@ def test_a_pacs_that_is_killed_again_and_again_has_everything_once(tmp_path: Pat
         [{"name": "pacs", "ae_title": "ORTHANC", "host": HOST, "port": port}],
         more={"jobs": {"unavailable_delay": "500ms"}},
     )
-    jobs = SqlJobs(open_database(daemon.folder / "ocunet.db"))
-    uids = queue_results(
-        jobs, Files(daemon.folder / "store"), tmp_path / "made", 40, ["pacs"], datetime.now(UTC), attempts=48
-    )
+    queue = SqlJobs(open_database(daemon.folder / "ocunet.db"))
+    uids = queue_results(queue, Files(daemon.folder / "store"), tmp_path / "made", 40, ["pacs"], datetime.now(UTC))
     daemon.start("deliver")
     try:
         for _ in range(6):
@@ -174,7 +185,7 @@ def test_a_pacs_that_is_killed_again_and_again_has_everything_once(tmp_path: Pat
         with orthanc(tmp_path / "orthanc", dicom_port=port) as pacs:
 
             def delivered() -> bool:
-                counts = jobs.counts()
+                counts = queue.counts()
                 return counts.get((JobKind.DELIVER, JobState.DONE), 0) == len(uids)
 
             wait_until(delivered, "every result to be delivered", 120)
