@@ -67,7 +67,8 @@ class CommitmentRequestor:
     def request(self, transaction_uid: str, instances: Sequence[tuple[str, str]]) -> Commitment | None:
         """Ask about (SOP class, SOP instance); what it said within the wait, None when its answer is to come later.
 
-        We are the SCU, which is what who associates is where no roles are proposed (PS3.7 section D.3.3.4).
+        We are the SCU, which is what who associates is where no roles are proposed (PS3.7 section D.3.3.4). What is
+        heard here is acknowledged before the caller records it: what gets lost in between is to be asked for again.
 
         PeerUnavailable: nobody answered, and whether it heard the question is not known. PeerBusy: it cannot for now,
         ask again with another transaction. PeerRefused: it does not do this at all, or not for us.

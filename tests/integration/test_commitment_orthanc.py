@@ -17,10 +17,11 @@ from ocunet_pacs.domain.errors import DatabaseError
 from ocunet_pacs.domain.result import Commitment
 from ocunet_pacs.intake.tls import TlsConfig
 from tests.certificates import self_signed
-from tests.dcmtk import HOST, storescu
+from tests.dcmtk import HOST, free_port, storescu
 from tests.integration.committing import CommittedLedger
 from tests.integration.objects import OP_8_BIT, photograph, write
 from tests.integration.test_access import until
+from tests.listening import listening
 from tests.orthanc import Orthanc, orthanc
 
 if TYPE_CHECKING:
@@ -120,6 +121,20 @@ def test_what_could_not_be_recorded_is_no_success_for_orthanc_and_can_be_asked_a
     pacs.post(f"/jobs/{job}/resubmit", b"")
     until(lambda: pacs.get(f"/jobs/{job}")["State"] == "Success")
     assert [commitment.transaction_uid for commitment in ledger.said] == ["2.25.78", "2.25.77"]
+
+
+def test_the_daemon_hears_the_destinations_of_its_settings(tmp_path: Path) -> None:
+    port = free_port()
+    pacs = {"name": "pacs", "ae_title": Orthanc.ae_title, "host": HOST, "port": port, "commitment": True}
+    with listening(tmp_path / "daemon", destinations=[pacs], dicom={"only_listed_sources": True}) as daemon:
+        ocunet = ("OCUNET", HOST, daemon.port)
+        with orthanc(tmp_path / "orthanc", dicom_port=port, modalities={"ocunet": ocunet}) as peer:
+            (uid,) = stored(peer, tmp_path, 1)
+            CommitmentRequestor(to(peer), "OCUNET", timedelta(0)).request("2.25.77", [(OP_8_BIT, uid)])
+            # Nobody asked in the daemon's name: nothing is settled, and Orthanc is not kept waiting.
+            until(lambda: '"commitment_unknown"' in daemon.log())
+            (job,) = peer.get("/jobs")
+            until(lambda: peer.get(f"/jobs/{job}")["State"] == "Success")
 
 
 def test_orthanc_commits_over_tls_both_ways(

@@ -212,6 +212,21 @@ def test_a_report_without_end_ends_the_association(receiver: Receiver, ledger: C
         assert report(association, event_information(KNOWN, ["2.25.1"])) == 0x0000
 
 
+@pytest.mark.parametrize("missing", [0x0002, 0x0110, 0x0800, 0x1000, 0x1002])
+def test_a_report_that_lacks_an_element_is_no_report(receiver: Receiver, ledger: CommittedLedger, missing: int) -> None:
+    with Peer(receiver.port, PAIRS) as peer:
+        whole = peer.report_request(PAIRS[0], said())
+        start = whole.index(struct.pack("<HH", 0, missing))
+        # An element that nobody knows in its place.
+        peer.send(whole[:start] + struct.pack("<HH", 0, 0x7777) + whole[start + 4 :])
+        with suppress(ConnectionLost, OSError):
+            peer.report(PAIRS[0], said())
+    for commitment in ledger.said:
+        assert commitment == Commitment(KNOWN, frozenset({"2.25.1", "2.25.2"}))
+    with Peer(receiver.port, PAIRS) as peer:
+        assert peer.report(PAIRS[0], said()) == 0x0000
+
+
 def _sequence(tag: int, content: bytes) -> bytes:
     return struct.pack("<HHL", tag >> 16, tag & 0xFFFF, len(content)) + content
 
