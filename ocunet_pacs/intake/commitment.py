@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from pynetdicom.events import Event
     from pynetdicom.presentation import PresentationContext
 
     from ocunet_pacs.domain.ports import Count, Ledger
@@ -46,6 +47,11 @@ def supported_context() -> PresentationContext:
     context = build_context(SOP_CLASS, list(TRANSFER_SYNTAXES))
     context.scu_role, context.scp_role = False, True
     return context
+
+
+def refuse_to_commit(_event: Event) -> tuple[int, None]:
+    """The answer to an N-ACTION: nobody gets a commitment from us."""
+    return int(EventStatus.UNRECOGNISED_OPERATION), None
 
 
 class CommitmentReports:

@@ -21,7 +21,7 @@ from ocunet_pacs.domain.ports import count_nothing
 from ocunet_pacs.imaging.commitment import SOP_CLASS as COMMITMENT
 from ocunet_pacs.intake.access import UNLISTED, AccessRules, Pace, Places, SourceRule
 from ocunet_pacs.intake.admission import NO_DATA_SET, Refusal, Status
-from ocunet_pacs.intake.commitment import CommitmentReports, EventStatus, supported_context
+from ocunet_pacs.intake.commitment import CommitmentReports, EventStatus, refuse_to_commit, supported_context
 from ocunet_pacs.intake.contexts import supported_contexts
 from ocunet_pacs.intake.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from ocunet_pacs.intake.reception import Reception, StoreRequest
@@ -176,7 +176,6 @@ class Listener:
     def _bind(self, setting: str, port: int, context: ssl.SSLContext | None) -> Server:
         config = self._config
         ae = AE(ae_title=config.ae_title)
-        ae.supported_contexts = [*supported_contexts(), supported_context()]
         ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         ae.maximum_pdu_size = MAX_PDU
@@ -188,11 +187,13 @@ class Listener:
         try:
             server = ae.make_server(
                 (config.host, port),
+                # Not the AE's own: it forgets the roles.
+                contexts=[*supported_contexts(), supported_context()],
                 evt_handlers=[
                     (evt.EVT_C_ECHO, _on_echo),
                     (evt.EVT_C_STORE, self._on_store),
                     (evt.EVT_N_EVENT_REPORT, self._on_event_report),
-                    (evt.EVT_N_ACTION, _on_action),
+                    (evt.EVT_N_ACTION, refuse_to_commit),
                     (evt.EVT_RELEASED, self._on_released),
                     (evt.EVT_CONN_CLOSE, _on_close),
                 ],
@@ -288,11 +289,6 @@ def _answer(refusal: Refusal | None) -> Dataset:
 
 def _on_echo(_event: evt.Event) -> int:
     return int(Status.SUCCESS)
-
-
-def _on_action(_event: evt.Event) -> tuple[int, None]:
-    """Nobody may ask us to commit to anything."""
-    return int(EventStatus.UNRECOGNISED_OPERATION), None
 
 
 def _on_close(event: evt.Event) -> None:

@@ -65,9 +65,17 @@ def _reference(uid: str, reason: int | None = None) -> Dataset:
 
 @contextmanager
 def reporting(
-    port: int, *, calling: str = "ARCHIVE", role: bool = True, contexts: Iterable[str] = (), **settings: Any
+    port: int,
+    *,
+    calling: str = "ARCHIVE",
+    roles: tuple[bool, bool] | None = (False, True),
+    contexts: Iterable[str] = (),
+    **settings: Any,
 ) -> Iterator[Association]:
-    """An association of an archive with the listener at a port, over which it may report; `settings`: TLS and so on."""
+    """An association of an archive with the listener at a port, over which it may report.
+
+    `roles`: whether it proposes to be the user, and the provider; None: it proposes nothing. `settings`: TLS and so on.
+    """
     ae = Requestor(ae_title=calling)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 20
     association = ae.associate(
@@ -75,7 +83,7 @@ def reporting(
         port,
         contexts=[build_context(SOP_CLASS, list(TRANSFER_SYNTAXES)), *(build_context(other) for other in contexts)],
         ae_title="OCUNET",
-        ext_neg=[build_role(SOP_CLASS, scu_role=False, scp_role=True)] if role else [],
+        ext_neg=[] if roles is None else [build_role(SOP_CLASS, *roles)],
         **settings,
     )
     try:

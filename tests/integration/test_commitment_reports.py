@@ -60,11 +60,21 @@ def outcomes(receiver: Receiver) -> dict[tuple[str, str], int]:
     return {(labels[0], labels[1]): n for (name, *labels), n in receiver.counted.items() if name == "commitments"}
 
 
-@pytest.mark.parametrize("role", [True, False], ids=["roles proposed", "roles forgotten"])
+@pytest.mark.parametrize(
+    ("roles", "answered"),
+    [((False, True), (False, True)), ((True, True), (False, True)), (None, None)],
+    ids=["provider", "both", "none proposed"],
+)
 def test_what_an_archive_keeps_is_recorded_before_it_is_acknowledged(
-    receiver: Receiver, ledger: CommittedLedger, role: bool
+    receiver: Receiver,
+    ledger: CommittedLedger,
+    roles: tuple[bool, bool] | None,
+    answered: tuple[bool, bool] | None,
 ) -> None:
-    with reporting(receiver.port, role=role) as association:
+    with reporting(receiver.port, roles=roles) as association:
+        # PS3.7 section D.3.3.4: whoever associates is the user, unless both agree on something else.
+        agreed = {uid: (role.scu_role, role.scp_role) for uid, role in association.acceptor.role_selection.items()}
+        assert agreed == ({} if answered is None else {SOP_CLASS: answered})
         assert report(association, event_information(KNOWN, ["2.25.1", "2.25.2"])) == 0x0000
         assert ledger.said == [Commitment(KNOWN, frozenset({"2.25.1", "2.25.2"}))]
     assert outcomes(receiver) == {("pacs", "committed"): 1}
@@ -131,7 +141,9 @@ def test_a_report_of_another_service_is_none_of_ours(receiver: Receiver, ledger:
 
 
 def test_nobody_gets_a_commitment_from_us(receiver: Receiver) -> None:
-    with reporting(receiver.port, role=False) as association:
+    with reporting(receiver.port, roles=(True, False)) as association:
+        assert association.accepted_contexts == []
+    with reporting(receiver.port, roles=None) as association:
         answer, _ = association.send_n_action(event_information(KNOWN, ["2.25.1"]), 1, SOP_CLASS, SOP_INSTANCE)
         assert answer.Status == 0x0211
 
