@@ -93,7 +93,7 @@ class _Socket(AssociationSocket):
             self.socket.close()
 
 
-class _Provider(DIMSEServiceProvider):
+class Provider(DIMSEServiceProvider):
     """Notices while it waits for an answer that none will come.
 
     pynetdicom puts a word of a lost connection in the queue of answers, where its other thread may take it away: who
@@ -121,7 +121,7 @@ class Requestor(AE):
     def _create_socket(
         self, assoc: Association, address: AddressInformation, tls_args: tuple[SSLContext, str] | None
     ) -> AssociationSocket:
-        assoc.dimse = _Provider(assoc)
+        assoc.dimse = Provider(assoc)
         connection = _Socket(assoc, address=address)
         connection.tls_args = tls_args
         return connection

@@ -12,12 +12,11 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, cast
 
 from pydicom.dataset import Dataset
-from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.presentation import build_context
 
-from ocunet_pacs.delivery.association import associated
+from ocunet_pacs.delivery.association import Provider, associated
 from ocunet_pacs.domain.errors import BadInput, PeerBusy, PeerRefused, PeerUnavailable
 from ocunet_pacs.imaging.commitment import (
     ALL_COMMITTED,
@@ -167,7 +166,7 @@ def _acknowledgement(event: N_EVENT_REPORT, status: int) -> N_EVENT_REPORT:
     return answer
 
 
-class _Messages(DIMSEServiceProvider):
+class _Messages(Provider):
     """What an archive says on an association that we asked for: events apart from answers, and nothing without end.
 
     pynetdicom answers an event in a thread of its own, whose end nobody knows: the association might be released

@@ -104,6 +104,8 @@ class Archive:
     """A running archive: what it was asked, and how its reports were answered."""
 
     port: int
+    status: int = 0x0000
+    """Of its answers to requests."""
     asked: list[Dataset] = field(default_factory=list)
     contexts: list[str] = field(default_factory=list)
     roles: list[Any] = field(default_factory=list)
@@ -117,10 +119,9 @@ def archive(
     then: Callable[[Association, Dataset, Archive], object] | None = None,
     *,
     meanwhile: Callable[[Association, Dataset, Archive], object] | None = None,
-    status: int = 0x0000,
     **settings: Any,
 ) -> Iterator[Archive]:
-    """One that answers a request with a status: what it does before that (`meanwhile`), and after it (`then`)."""
+    """One that takes requests: what it does before it answers one (`meanwhile`), and after that (`then`)."""
     threads: list[threading.Thread] = []
     connections: list[Any] = []
 
@@ -134,7 +135,7 @@ def archive(
         if then is not None:
             threads.append(threading.Thread(target=_later, args=(then, event.assoc, found.asked[-1], found)))
             threads[-1].start()
-        return status, None
+        return found.status, None
 
     ae = AE(ae_title="ARCHIVE")
     ae.add_supported_context(settings.pop("sop_class", SOP_CLASS), settings.pop("syntaxes", list(TRANSFER_SYNTAXES)))

@@ -10,11 +10,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ocunet_pacs.imaging.commitment import SOP_CLASS, TRANSFER_SYNTAXES
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.presentation import AllStoragePresentationContexts
 
+from ocunet_pacs.imaging.commitment import SOP_CLASS, TRANSFER_SYNTAXES
 from tests.dcmtk import HOST
 from tests.integration.committing import event_information, report, reporting
 

@@ -12,12 +12,12 @@ from pydicom.uid import generate_uid
 
 from ocunet_pacs.delivery.association import Destination
 from ocunet_pacs.delivery.commitment import CommitmentRequestor
-from ocunet_pacs.delivery.echo import pinned
+from ocunet_pacs.delivery.tls import pinned
 from ocunet_pacs.domain.errors import DatabaseError
 from ocunet_pacs.domain.result import Commitment
 from ocunet_pacs.intake.tls import TlsConfig
 from tests.certificates import self_signed
-from tests.dcmtk import HOST, free_port, storescu
+from tests.dcmtk import HOST, storescu
 from tests.integration.committing import CommittedLedger
 from tests.integration.objects import OP_8_BIT, photograph, write
 from tests.integration.test_access import until
@@ -52,10 +52,23 @@ def receiver(start: Callable[..., Receiver], ledger: Transactions) -> Receiver:
     return start(ledger=ledger, committers={Orthanc.ae_title: "pacs"}, others=None)
 
 
-@pytest.fixture
-def pacs(receiver: Receiver, tmp_path: Path) -> Iterator[Orthanc]:
-    with orthanc(tmp_path / "orthanc", modalities={"ocunet": ("OCUNET", HOST, receiver.port)}) as peer:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    with orthanc(tmp_path_factory.mktemp("orthanc")) as peer:
         yield peer
+
+
+@pytest.fixture
+def pacs(running: Orthanc, receiver: Receiver) -> Orthanc:
+    """Knows the listener."""
+    running.add_modality("ocunet", "OCUNET", receiver.port)
+    return running
+
+
+def state_of(pacs: Orthanc, transaction: str) -> tuple[str, str]:
+    """(id, state) of the job that reports a transaction."""
+    (job,) = (j for j in pacs.get("/jobs?expand") if j["Content"].get("TransactionUid") == transaction)
+    return job["ID"], job["State"]
 
 
 def to(pacs: Orthanc) -> Destination:
@@ -110,31 +123,27 @@ def test_what_could_not_be_recorded_is_no_success_for_orthanc_and_can_be_asked_a
     (uid,) = stored(pacs, tmp_path, 1)
     requestor = CommitmentRequestor(to(pacs), "OCUNET", timedelta(0))
     ledger.trouble = DatabaseError("away")
-    requestor.request("2.25.77", [(OP_8_BIT, uid)])
+    requestor.request("2.25.771", [(OP_8_BIT, uid)])
     until(lambda: receiver.counted["commitments", "pacs", "not_recorded"] == 1)
     ledger.trouble = None
     # Orthanc reports once: its job waits for a person then, and our time-out for nobody.
-    (job,) = pacs.get("/jobs")
-    until(lambda: pacs.get(f"/jobs/{job}")["State"] == "Failure")
-    requestor.request("2.25.78", [(OP_8_BIT, uid)])
+    until(lambda: state_of(pacs, "2.25.771")[1] == "Failure")
+    requestor.request("2.25.772", [(OP_8_BIT, uid)])
     until(lambda: len(ledger.said) == 1)
-    pacs.post(f"/jobs/{job}/resubmit", b"")
-    until(lambda: pacs.get(f"/jobs/{job}")["State"] == "Success")
-    assert [commitment.transaction_uid for commitment in ledger.said] == ["2.25.78", "2.25.77"]
+    pacs.post(f"/jobs/{state_of(pacs, '2.25.771')[0]}/resubmit", b"")
+    until(lambda: state_of(pacs, "2.25.771")[1] == "Success")
+    assert [commitment.transaction_uid for commitment in ledger.said] == ["2.25.772", "2.25.771"]
 
 
-def test_the_daemon_hears_the_destinations_of_its_settings(tmp_path: Path) -> None:
-    port = free_port()
-    pacs = {"name": "pacs", "ae_title": Orthanc.ae_title, "host": HOST, "port": port, "commitment": True}
+def test_the_daemon_hears_the_destinations_of_its_settings(running: Orthanc, tmp_path: Path) -> None:
+    pacs = {"name": "pacs", "ae_title": running.ae_title, "host": HOST, "port": running.dicom_port, "commitment": True}
     with listening(tmp_path / "daemon", destinations=[pacs], dicom={"only_listed_sources": True}) as daemon:
-        ocunet = ("OCUNET", HOST, daemon.port)
-        with orthanc(tmp_path / "orthanc", dicom_port=port, modalities={"ocunet": ocunet}) as peer:
-            (uid,) = stored(peer, tmp_path, 1)
-            CommitmentRequestor(to(peer), "OCUNET", timedelta(0)).request("2.25.77", [(OP_8_BIT, uid)])
-            # Nobody asked in the daemon's name: nothing is settled, and Orthanc is not kept waiting.
-            until(lambda: '"commitment_unknown"' in daemon.log())
-            (job,) = peer.get("/jobs")
-            until(lambda: peer.get(f"/jobs/{job}")["State"] == "Success")
+        running.add_modality("ocunet", "OCUNET", daemon.port)
+        (uid,) = stored(running, tmp_path, 1)
+        CommitmentRequestor(to(running), "OCUNET", timedelta(0)).request("2.25.773", [(OP_8_BIT, uid)])
+        # Nobody asked in the daemon's name: nothing is settled, and Orthanc is not kept waiting.
+        until(lambda: '"commitment_unknown"' in daemon.log())
+        until(lambda: state_of(running, "2.25.773")[1] == "Success")
 
 
 def test_orthanc_commits_over_tls_both_ways(

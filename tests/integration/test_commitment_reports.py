@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pynetdicom.dsutils import encode
 
-from ocunet_pacs.delivery.echo import pinned
+from ocunet_pacs.delivery.tls import pinned
 from ocunet_pacs.domain.errors import DatabaseError
 from ocunet_pacs.domain.result import Commitment
 from ocunet_pacs.imaging.commitment import SOP_CLASS, SOP_INSTANCE

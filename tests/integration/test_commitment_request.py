@@ -126,24 +126,19 @@ def test_an_archive_that_takes_the_request_and_falls_silent() -> None:
         ask(peer.port, timeout=1)
 
 
-@pytest.mark.parametrize(
-    ("status", "error", "words"),
-    [
-        (0x0110, PeerBusy, "for now"),
-        (0x0213, PeerBusy, "for now"),
-        (0xA700, PeerBusy, "for now"),
-        (0x0131, PeerBusy, "for now"),
-        (0x0112, PeerRefused, "take commitment out of its settings"),
-        (0x0122, PeerRefused, "take commitment out of its settings"),
-        (0x0211, PeerRefused, "take commitment out of its settings"),
-        (0x0124, PeerRefused, "refused a request to commit"),
-        (0xC001, PeerRefused, "refused a request to commit"),
-    ],
-)
-def test_requests_that_are_refused(status: int, error: type[Exception], words: str) -> None:
-    with archive(status=status) as peer, pytest.raises(error, match=words) as caught:
-        ask(peer.port)
-    assert getattr(caught.value, "status", None) == status
+def test_refusals_are_told_apart_and_a_service_that_is_not_there_is_called_so() -> None:
+    busy, not_there = (0x0110, 0x0131, 0x0213, 0xA700), (0x0112, 0x0122, 0x0211)
+    kinds: list[tuple[tuple[int, ...], type[Exception], str]] = [
+        (busy, PeerBusy, "for now"),
+        (not_there, PeerRefused, "take commitment out of its settings"),
+        ((0x0124, 0xC001), PeerRefused, "refused a request to commit"),
+    ]
+    with archive() as peer:
+        for statuses, error, words in kinds:
+            for peer.status in statuses:
+                with pytest.raises(error, match=words) as caught:
+                    ask(peer.port)
+                assert getattr(caught.value, "status", None) == peer.status
 
 
 def test_an_archive_that_only_stores() -> None:
