@@ -16,7 +16,15 @@ def examples(page: str) -> list[str]:
     return re.findall(r"```yaml\n(.*?)```", (PROJECT / "docs" / page).read_text(encoding="utf-8"), re.DOTALL)
 
 
-@pytest.mark.parametrize(("page", "section"), [("web-intake.md", "stow"), ("watch-folder.md", "watch")])
+@pytest.mark.parametrize(
+    ("page", "section"),
+    [
+        ("web-intake.md", "stow"),
+        ("watch-folder.md", "watch"),
+        ("record-systems.md", "records"),
+        ("notifications.md", "notifications"),
+    ],
+)
 def test_the_examples_of_a_page_are_settings(page: str, section: str) -> None:
     found = [from_tree(yaml.safe_load(example)) for example in examples(page)]
     assert found
