@@ -82,6 +82,8 @@ def build_fhir(
     made = [device, *everything, _diagnostic_report(shared, report, top)]
     bundle = {
         "resourceType": "Bundle",
+        # Folders call the file by it.
+        "id": report_uid(result),
         "type": "transaction",
         "timestamp": issued,
         "entry": [_entry(one) for one in made],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import suppress
 from copy import deepcopy
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import PersonName
 
-from ocunet_pacs.domain.errors import InvalidReport
+from ocunet_pacs.domain.errors import BadInput, InvalidReport
 from ocunet_pacs.domain.labels import PRIVATE_SCHEME
 from ocunet_pacs.domain.result import derive_uid
 from ocunet_pacs.imaging.header import MANUFACTURER, MODEL_NAME
@@ -91,6 +92,7 @@ _OF_THE_IMAGE = (
     "SOPInstanceUID",
     "Modality",
     "InstitutionName",
+    "StationName",
     "Rows",
     "Columns",
     "AcquisitionDateTime",
@@ -242,6 +244,16 @@ def device_uid(bundle: BundleRef) -> str:
 def institution_of(sources: Iterable[Dataset]) -> str:
     """The photographs' Institution Name, "" where none has one."""
     return next((name for ds in sources if (name := str(ds.get("InstitutionName") or "").strip())), "")
+
+
+def station_of(paths: Iterable[Path]) -> str:
+    """The Station Name of the first photograph that has one, "" where none has; what cannot be read has none."""
+    for path in paths:
+        with suppress(BadInput):
+            station = str(read_source(path).get("StationName") or "").strip()
+            if station:
+                return station
+    return ""
 
 
 def set_private_scheme(ds: Dataset) -> None:

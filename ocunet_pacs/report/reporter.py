@@ -16,7 +16,7 @@ from ocunet_pacs.report.codes import label_of
 from ocunet_pacs.report.encapsulated_pdf import build_pdf
 from ocunet_pacs.report.fhir import build_fhir
 from ocunet_pacs.report.grayscale_map import build_map
-from ocunet_pacs.report.header import read_source
+from ocunet_pacs.report.header import station_of
 from ocunet_pacs.report.notice import build_notice
 from ocunet_pacs.report.secondary_capture import build_heatmap, build_heatmaps, heatmap_uid
 from ocunet_pacs.report.structured_report import build_report
@@ -156,11 +156,15 @@ class Reports:
         self, result: StudyResult, report: MadeObject, sources: Mapping[str, Path], destination: str
     ) -> MadeObject:
         """Word of an urgent study for one destination, with no more than it may know."""
+        include = self._notices[destination]
+        told = dcmread(io.BytesIO(report.content))
+        # The report has what any photograph says of patient and order; the station is the camera's, not ours.
+        told.StationName = station_of(sources.values()) if "station_name" in include else ""
         content = build_notice(
             result,
             report.sop_instance_uid,
-            study_header=read_source(next(iter(sources.values()))),
-            include=self._notices[destination],
+            study_header=told,
+            include=include,
             settings=self._settings,
             now=self._clock(),
             software_version=self._software_version,

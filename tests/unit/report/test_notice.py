@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from ocunet_pacs.domain.study import Reason, ReasonCode
 from ocunet_pacs.logs import study_digest
 from ocunet_pacs.report.notice import KEYWORDS, build_notice
 from ocunet_pacs.report.report_settings import ReportSettings
+from ocunet_pacs.report.reporter import Reports
 from ocunet_pacs.settings.outgoing import NOTICE_FIELDS
-from tests.unit.report.made import NOW, STUDY, UNTRAINED, image, study
+from tests.unit.report.made import NOW, STUDY, UNTRAINED, image, photograph, study
 
 REPORT = derive_uid("a report")
 MARKED = {
@@ -149,3 +151,29 @@ def test_sites_may_say_how_urgent_a_label_is() -> None:
 def test_a_study_without_findings_is_not_urgent() -> None:
     said, _ = notice(study(image(1)))
     assert (said["urgency"], said["findings"]) == ("none", [])
+
+
+def test_the_reporter_tells_what_any_of_the_photographs_says(tmp_path: Path) -> None:
+    (tmp_path / "broken.dcm").write_bytes(b"no DICOM")
+    images = image(1, DR=0.9), image(2, "L"), image(3, "L")
+    sources = {
+        images[0].sop_instance_uid: tmp_path / "broken.dcm",
+        images[1].sop_instance_uid: photograph(tmp_path / "2.dcm", 2, AccessionNumber=""),
+        images[2].sop_instance_uid: photograph(tmp_path / "3.dcm", 3, StationName="CAMERA-2"),
+    }
+    reports = Reports(ReportSettings(), lambda: NOW, "1.2.3", notices={"all": tuple(KEYWORDS), "none": ()})
+    missed = replace(images[0], scores=(), reasons=(Reason(ReasonCode.UNREADABLE_DATASET, "broken"),))
+    result = study(missed, *images[1:])
+    report = reports.report(result, sources, {})
+    told = json.loads(reports.notice(result, report, sources, "all").content)["study"]
+    assert told == {
+        "digest": study_digest(STUDY),
+        "study_instance_uid": STUDY,
+        "accession_number": "A-7",
+        "patient_id": "P-1",
+        "patient_name": "Roe Jane",
+        "station_name": "CAMERA-2",
+    }
+    untold = json.loads(reports.notice(result, report, sources, "none").content)
+    assert untold["study"] == {"digest": study_digest(STUDY)}
+    assert untold["report_sop_instance_uid"] == report.sop_instance_uid
