@@ -18,7 +18,8 @@ from ocunet_pacs.domain.result import derive_uid
 from ocunet_pacs.domain.study import ReasonCode
 from ocunet_pacs.imaging.header import MANUFACTURER, MODEL_NAME
 from ocunet_pacs.report import codes, fhir_study, wording
-from ocunet_pacs.report.fhir_observations import Made, Shared, observations
+from ocunet_pacs.report.fhir_observations import observations
+from ocunet_pacs.report.fhir_shared import Made, Shared
 from ocunet_pacs.report.fhir_terms import (
     SOFTWARE,
     Json,

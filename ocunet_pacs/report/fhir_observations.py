@@ -7,26 +7,20 @@ stays in the structured report, which the DiagnosticReport names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocunet_pacs.domain.labels import Urgency
-from ocunet_pacs.domain.result import derive_uid
 from ocunet_pacs.report import codes, ordering, wording
 from ocunet_pacs.report.codes import label_of
 from ocunet_pacs.report.eyes import by_exceptions, eyes
+from ocunet_pacs.report.fhir_shared import Made, Shared, notes, observation, title
 from ocunet_pacs.report.fhir_terms import (
-    EYE_WORDS,
-    EYES,
     Json,
     absent,
     coded,
     coding,
     concept,
-    dicom_identifier,
     finding,
-    full_url,
-    identifier,
     percent,
     probability_of,
     terminology,
@@ -36,48 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ocunet_pacs.domain.labels import Code
-    from ocunet_pacs.domain.result import ImageResult, LabelScore, StudyResult
-    from ocunet_pacs.domain.study import Laterality, ReasonCode
+    from ocunet_pacs.domain.result import ImageResult, LabelScore
+    from ocunet_pacs.domain.study import ReasonCode
     from ocunet_pacs.report.eyes import Eye, Leading
-    from ocunet_pacs.report.fhir_settings import FhirSettings
-    from ocunet_pacs.report.fhir_study import Times
-    from ocunet_pacs.report.report_settings import ReportSettings
 
-_CATEGORY = [{"coding": [terminology("observation-category", "imaging", "Imaging")]}]
 _ABOVE = concept("above threshold", terminology("v3-ObservationInterpretation", "H", "High"))
 """Above its limit, and nothing more: "positive" would say that the finding is there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What all resources of one report share. `common` stands in each of them as it is; `device` is a reference."""
-
-    result: StudyResult
-    report_settings: ReportSettings
-    settings: FhirSettings
-    times: Times
-    meta: Json
-    subject: Json | None
-    study: Json
-    device: Json
-    issued: str
-
-    def uid(self, *what: str) -> str:
-        """The UID of one of the report's resources: the same whenever the same work is done again."""
-        return derive_uid("fhir", self.result.key, *what)
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A resource and its UID."""
-
-    uid: str
-    resource: Json
-
-    @property
-    def reference(self) -> Json:
-        """To it, within the Bundle."""
-        return {"reference": full_url(self.uid)}
 
 
 def observations(shared: Shared) -> tuple[list[Made], list[Made]]:
@@ -98,72 +56,14 @@ def observations(shared: Shared) -> tuple[list[Made], list[Made]]:
     return [*top, extra], [*everything, extra]
 
 
-def _observation(
-    shared: Shared, uid: str, code: Json, images: Sequence[ImageResult], eye: Laterality | None, **more: object
-) -> Made:
-    """What every Observation has, and `more`; `eye` None: it is about the study."""
-    resource: Json = {
-        "resourceType": "Observation",
-        "meta": shared.meta,
-        "identifier": [identifier(uid)],
-        "status": "preliminary",
-        "category": _CATEGORY,
-        "code": code,
-    }
-    if shared.subject is not None:
-        resource["subject"] = shared.subject
-    when = shared.times.first(image.sop_instance_uid for image in images)
-    if when:
-        resource["effectiveDateTime"] = when
-    resource["issued"] = shared.issued
-    if eye is not None:
-        resource["bodySite"] = coded(EYES[eye], EYE_WORDS[eye])
-    resource["method"] = {"text": _method(shared)}
-    resource["device"] = shared.device
-    resource["derivedFrom"] = [shared.study, *_photographs(images)]
-    return Made(uid, resource | {name: value for name, value in more.items() if value})
-
-
-def _photographs(images: Sequence[ImageResult]) -> list[Json]:
-    """The photographs as references by SOP Instance UID; an instance of several frames once."""
-    named: dict[str, list[ImageResult]] = {}
-    for image in images:
-        named.setdefault(image.sop_instance_uid, []).append(image)
-    return [
-        {
-            "type": "Media",
-            "identifier": dicom_identifier(uid),
-            "display": wording.places(frames)
-            if len({i.laterality for i in frames}) == 1
-            else f"image {frames[0].ordinal}",
-        }
-        for uid, frames in named.items()
-    ]
-
-
-def _method(shared: Shared) -> str:
-    bundle = shared.result.bundle
-    untrained = "" if bundle.trained else "UNTRAINED MODEL; "
-    return f"{untrained}image classifier {bundle.name}, operating point {bundle.operating_point}; not verified"
-
-
-def _notes(*texts: str) -> list[Json]:
-    return [{"text": text} for text in texts if text]
-
-
-def _title(shared: Shared, text: str) -> str:
-    """Some systems show nothing of an Observation but its code's text and its value."""
-    return text if shared.result.bundle.trained else f"UNTRAINED MODEL: {text}"
-
-
 def _label(shared: Shared, eye: Eye, found: Leading) -> Made:
     """A finding that is above threshold: its highest probability among the eye's images."""
     score, image = found.score, found.image
     label = label_of(score.label)
     name = f"Model's probability, {eye.laterality.eye}: {label.display}"
-    code = concept(_title(shared, name), coding(probability_of(score.label)), coding(codes.PROBABILITY))
+    code = concept(title(shared, name), coding(probability_of(score.label)), coding(codes.PROBABILITY))
     of = len(eye.assessed)
-    return _observation(
+    return observation(
         shared,
         shared.uid("label", eye.laterality.value, score.label),
         code,
@@ -172,7 +72,7 @@ def _label(shared: Shared, eye: Eye, found: Leading) -> Made:
         valueQuantity=percent(score.probability),
         interpretation=[_ABOVE],
         referenceRange=[_threshold(score)],
-        note=_notes(
+        note=notes(
             f"Highest of {of} images of this eye; above threshold in {found.above}." if of > 1 else "",
             label.caveat[:1].upper() + label.caveat[1:],
             wording.exceptions(image.despite) if image.despite else "",
@@ -202,24 +102,24 @@ def _component(name: Code, value: Json) -> Json:
 def _eye(shared: Shared, eye: Eye, members: Sequence[Made]) -> Made:
     """What the eye's images say together, or why they say nothing."""
     images = eye.assessed
-    code = coded(codes.NORMALITY, _title(shared, f"Model's impression, {eye.laterality.eye}"))
+    code = coded(codes.NORMALITY, title(shared, f"Model's impression, {eye.laterality.eye}"))
     uid = shared.uid("eye", eye.laterality.value)
     if not images:
         reasons = [reason for reason, _ in _reasons(eye.missed)]
         first = reasons[0] if len(reasons) == 1 else ()
         words = "; ".join(_reason_words(reason, missed) for reason, missed in _reasons(eye.missed))
-        return _observation(
+        return observation(
             shared, uid, code, eye.missed, eye.laterality, dataAbsentReason=absent(first, f"Not assessed: {words}.")
         )
     value, words = _impression(images)
-    return _observation(
+    return observation(
         shared,
         uid,
         code,
         images,
         eye.laterality,
         valueCodeableConcept=coded(value, words),
-        note=_notes(
+        note=notes(
             wording.eye_words(eye, shared.report_settings),
             *(wording.contradiction(image, shared.report_settings) for image in images),
             *(f"{wording.places(same)}: {wording.exceptions(same[0].despite)}" for same in by_exceptions(images)),
@@ -285,10 +185,10 @@ def _reason_words(reasons: tuple[ReasonCode, ...], images: Sequence[ImageResult]
 
 def _missed(shared: Shared, eye: Eye, reasons: tuple[ReasonCode, ...], images: Sequence[ImageResult]) -> Made:
     """Images of an eye that were not assessed, beside others that were."""
-    return _observation(
+    return observation(
         shared,
         shared.uid("not assessed", eye.laterality.value, *reasons),
-        coded(codes.NORMALITY, _title(shared, f"Not assessed: {wording.places(images)}")),
+        coded(codes.NORMALITY, title(shared, f"Not assessed: {wording.places(images)}")),
         images,
         eye.laterality,
         dataAbsentReason=absent(reasons, f"Not assessed: {_reason_words(reasons, images)}."),
@@ -301,10 +201,10 @@ def _urgency(shared: Shared) -> Made:
     settings = shared.report_settings
     labels = (label_of(s.label) for image in images for s in ordering.findings(image, settings))
     highest = max((settings.urgency(label) for label in labels), key=lambda u: u.rank, default=Urgency.NONE)
-    return _observation(
+    return observation(
         shared,
         shared.uid("urgency"),
-        coded(codes.SUGGESTED_URGENCY, _title(shared, codes.SUGGESTED_URGENCY.meaning)),
+        coded(codes.SUGGESTED_URGENCY, title(shared, codes.SUGGESTED_URGENCY.meaning)),
         images,
         None,
         valueCodeableConcept=coded(codes.URGENCY_CODES[highest]),
@@ -313,10 +213,10 @@ def _urgency(shared: Shared) -> Made:
 
 def _nothing(shared: Shared) -> Made:
     """A study without any photograph: said, not left out."""
-    return _observation(
+    return observation(
         shared,
         shared.uid("study"),
-        coded(codes.NORMALITY, _title(shared, "Model's impression")),
+        coded(codes.NORMALITY, title(shared, "Model's impression")),
         shared.result.images,
         None,
         dataAbsentReason=absent((), "Not assessed: the study holds no photograph."),
