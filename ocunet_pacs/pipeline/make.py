@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ocunet_pacs.domain.result import Addressed, Output, OutputKind, Predecessor
-from ocunet_pacs.domain.routes import Form, shown_form
+from ocunet_pacs.domain.routes import NO_HEATMAP, UNCOMPRESSED, Form, shown_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -46,7 +46,7 @@ class Making:
         """
         outputs = [Addressed(picture, self._takers(plan, picture)) for picture in self.pictures.values()]
         forms = dict.fromkeys(t.form for t in plan if OutputKind.REPORT in t.kinds)
-        for form in forms or (Form(),):
+        for form in forms or (self._for_the_store(),):
             made = self._report(form)
             outputs.append(self._addressed(made, (t.name for t in _taking(OutputKind.REPORT, plan) if t.form == form)))
         shown = dict.fromkeys(shown_form(t.form) for t in _taking(OutputKind.PDF, plan))
@@ -66,6 +66,11 @@ class Making:
     def _is_news(self, urgency: Urgency) -> bool:
         """Word is given once: a revision that is no more urgent than the report before it gives none."""
         return self.earlier.urgency is None or urgency.rank > self.earlier.urgency.rank
+
+    def _for_the_store(self) -> Form:
+        """The form of a report that no destination gets: with heatmaps that were made, where some were."""
+        made = {picture.form for picture in self.pictures.values() if picture.kind is OutputKind.HEATMAP}
+        return Form(heatmap=UNCOMPRESSED if UNCOMPRESSED in made else min(made, default=NO_HEATMAP))
 
     def _report(self, form: Form) -> MadeObject:
         if form not in self._reports:

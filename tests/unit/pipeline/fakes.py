@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ocunet_pacs.domain.errors import BadInput
+from ocunet_pacs.domain.errors import BadInput, InvalidReport
 from ocunet_pacs.domain.labels import Urgency
 from ocunet_pacs.domain.result import (
     Box,
@@ -142,6 +142,9 @@ class Reporter:
     def report(
         self, result: StudyResult, sources: Mapping[str, Path], pictures: Mapping[str, Output], form: Form
     ) -> MadeObject:
+        for image in result.images:
+            if form.heatmap and image.heatmap_uid and derive_uid(image.heatmap_uid, form.heatmap) not in pictures:
+                raise InvalidReport("heatmap handed over: an image names a heatmap that is not among the heatmaps")
         self.results.append(result)
         self.forms.append(form.id)
         return MadeObject(

@@ -432,6 +432,7 @@ def test_word_of_an_urgent_study_is_given_once() -> None:
 def test_a_record_system_gets_its_document() -> None:
     house = House()
     house.routes = Routes((Target("record", kinds=frozenset({OutputKind.FHIR})),))
+    house.reporter.encodings = sorted(house.routes.encodings)
     house.receive(1)
     house.close()
     house.analyse()
@@ -465,9 +466,13 @@ def test_a_rule_decides_by_sender_station_urgency_and_kind(rule: Rule, goes: boo
         assert sent(house)["pacs"] == ["report comprehensive-3d/none"]
 
 
-def test_a_study_that_no_rule_sends_anywhere_is_reported_into_the_store_and_says_so() -> None:
+@pytest.mark.parametrize("heatmap", ["uncompressed", "jpeg", ""])
+def test_a_study_that_no_rule_sends_anywhere_is_reported_into_the_store_and_says_so(heatmap: str) -> None:
     house = House()
-    house.routes = Routes((Target("pacs"),), (Rule(("pacs",), sources=frozenset({"nobody"})),))
+    kinds = frozenset({REPORT, OutputKind.HEATMAP} if heatmap else {REPORT})
+    nobody = Rule(("pacs",), sources=frozenset({"nobody"}))
+    house.routes = Routes((Target("pacs", Form(heatmap=heatmap), kinds),), (nobody,))
+    house.reporter.encodings = sorted(house.routes.encodings)
     house.receive(1)
     house.close()
     job = house.claim()
