@@ -105,12 +105,11 @@ def _eye(shared: Shared, eye: Eye, members: Sequence[Made]) -> Made:
     code = coded(codes.NORMALITY, title(shared, f"Model's impression, {eye.laterality.eye}"))
     uid = shared.uid("eye", eye.laterality.value)
     if not images:
-        reasons = [reason for reason, _ in _reasons(eye.missed)]
-        first = reasons[0] if len(reasons) == 1 else ()
-        words = "; ".join(_reason_words(reason, missed) for reason, missed in _reasons(eye.missed))
-        return observation(
-            shared, uid, code, eye.missed, eye.laterality, dataAbsentReason=absent(first, f"Not assessed: {words}.")
-        )
+        groups = _reasons(eye.missed)
+        every = [code for reasons, _ in groups for code in reasons]
+        words = "; ".join(_reason_words(*group) for group in groups)
+        why = absent(every, f"Not assessed: {words}.", every[0] if every and len(groups) == 1 else None)
+        return observation(shared, uid, code, eye.missed, eye.laterality, dataAbsentReason=why)
     value, words = _impression(images)
     return observation(
         shared,
@@ -191,7 +190,7 @@ def _missed(shared: Shared, eye: Eye, reasons: tuple[ReasonCode, ...], images: S
         coded(codes.NORMALITY, title(shared, f"Not assessed: {wording.places(images)}")),
         images,
         eye.laterality,
-        dataAbsentReason=absent(reasons, f"Not assessed: {_reason_words(reasons, images)}."),
+        dataAbsentReason=absent(reasons, f"Not assessed: {_reason_words(reasons, images)}.", next(iter(reasons), None)),
     )
 
 

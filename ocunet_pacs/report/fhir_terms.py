@@ -18,7 +18,7 @@ from ocunet_pacs.report.codes import EYE, label_of
 from ocunet_pacs.report.wording import REASON_WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Json = dict[str, Any]
 
@@ -163,9 +163,9 @@ def finding(label: str, *, icd10: bool) -> Json:
     return concept(known.display, coding(known.code), *others)
 
 
-def absent(reasons: tuple[ReasonCode, ...], words: str) -> Json:
-    """Why there is no value, as CodeableConcept: HL7's word for it, then ours."""
-    is_fault = bool(reasons) and all(reason in _FAULTS for reason in reasons)
-    word = ("error", "Error") if is_fault else ("not-performed", "Not Performed")
-    ours = [Code(code.value, PRIVATE_SCHEME, REASON_WORDS[code]) for code in reasons[:1]]
-    return concept(words, terminology("data-absent-reason", *word), *(coding(code) for code in ours))
+def absent(reasons: Iterable[ReasonCode], words: str, main: ReasonCode | None = None) -> Json:
+    """Why there is no value, as CodeableConcept: HL7's word for it, then ours for the `main` one of the reasons."""
+    kinds = {reason in _FAULTS for reason in reasons}
+    word = ("error", "Error") if kinds == {True} else ("not-performed", "Not Performed")
+    ours = [coding(Code(main.value, PRIVATE_SCHEME, REASON_WORDS[main]))] if main else []
+    return concept(words, terminology("data-absent-reason", *word), *ours)

@@ -40,8 +40,8 @@ def test_a_study_reaches_the_record_system_and_a_late_image_names_its_report(
             daemon.wait_for_listener()
             for number, file in enumerate(files, start=1):
                 assert storescu(daemon.port, file, options=("-R", "-xy")).status == 0
-                wait_until(lambda n=number: len(system.of("DiagnosticReport")) == n, "the report at the endpoint")
-                wait_until(lambda n=number: len(list(folder.glob("*.json"))) == n, "the report in the folder")
+                wait_until(lambda n=number: len(system.of("DiagnosticReport")) == n, "the report at the endpoint", 300)
+                wait_until(lambda n=number: len(list(folder.glob("*.json"))) == n, "the report in the folder", 300)
         finally:
             statuses = daemon.stop()
         assert statuses == [0]

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from fhir.resources.R4B.bundle import Bundle
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from ocunet_pacs.domain.errors import InvalidReport
@@ -119,6 +121,11 @@ def sent(
             now=now,
         )
     )
+
+
+@pytest.fixture(scope="module")
+def plain_report(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return structured(tmp_path_factory.mktemp("plain"), study(image(1)))
 
 
 @pytest.mark.parametrize("eye", "RLU")
@@ -319,12 +326,57 @@ def test_what_was_not_assessed_has_no_value_and_a_reason(tmp_path: Path) -> None
         assert ("dataAbsentReason" in observation) != any(name.startswith("value") for name in observation)
 
 
+def test_an_eye_without_any_assessed_image_says_all_reasons(tmp_path: Path) -> None:
+    faults = unassessed(1, "R", ReasonCode.DECODER_FAILED), unassessed(2, "R", ReasonCode.FILE_MISSING)
+    said = sent(tmp_path, *faults).eye("R")["dataAbsentReason"]
+    assert [c["code"] for c in said["coding"]] == ["error"]
+    assert said["text"].startswith("Not assessed: picture could not be decoded (OD image 1); file missing")
+    mixed = sent(tmp_path, *faults, unassessed(3, "R", ReasonCode.CHILD)).eye("R")["dataAbsentReason"]
+    assert [c["code"] for c in mixed["coding"]] == ["not-performed"]
+
+
 @pytest.mark.parametrize("code", list(ReasonCode))
 def test_every_reason_can_be_told(tmp_path: Path, code: ReasonCode) -> None:
     bundle = sent(tmp_path, unassessed(1, "R", code))
     assert all("dataAbsentReason" in o for o in bundle.of("Observation"))
     assert bundle.report["result"], "the report is never empty"
     assert "No result does not mean normal" in bundle.report["conclusion"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("RLU"),
+            st.one_of(
+                st.dictionaries(st.sampled_from([label.name for label in LABELS]), st.floats(0, 1)),
+                st.lists(st.sampled_from(list(ReasonCode)), min_size=1, max_size=3),
+            ),
+            st.sampled_from([None, 1, 2]),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+@settings(max_examples=30, deadline=None)
+def test_whatever_was_found_is_said_validly(plain_report: Dataset, found: list[Any]) -> None:
+    images = []
+    for ordinal, (eye, what, frame) in enumerate(found, 1):
+        if isinstance(what, dict):
+            images.append(image(ordinal, eye, frame=frame, **what))
+        else:
+            reasons = tuple(Reason(code, "as it is") for code in what)
+            images.append(replace(image(ordinal, eye, frame=frame), scores=(), reasons=reasons))
+    result = study(*images)
+    said = Sent(build_fhir(result, plain_report, settings=FhirSettings(), report_settings=ReportSettings(), now=NOW))
+    expected = {
+        (SIDES[i.laterality], f"PROBABILITY_{s.label}") for i in images for s in i.positives if s.label in FINDINGS
+    }
+    observations = said.of("Observation")
+    shown = [(code(o["bodySite"]), code(o["code"])) for o in observations if "PROBABILITY" in code(o["code"])]
+    assert sorted(shown) == sorted(expected)
+    assert len({entry["fullUrl"] for entry in said.entries}) == len(said.entries)
+    for one in observations:
+        assert ("dataAbsentReason" in one) != any(name.startswith("value") for name in one)
 
 
 def test_an_image_scored_against_the_rules_says_so(tmp_path: Path) -> None:
