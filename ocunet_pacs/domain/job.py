@@ -5,7 +5,8 @@ States, and who moves a job out of each:
     waiting ──claim (a worker; counts the attempt)──▶ running
     running ──Done──▶ done
     running ──Retry──▶ waiting (after a backoff), or dead when its attempts are used up
-    running ──Later──▶ waiting (after a delay; the attempt is given back)
+    running ──Later──▶ waiting (after a delay, or at once where what it waits for has happened while it ran; the
+                       attempt is given back)
     running ──Never──▶ dead
     running ──lease expired, or its worker's process is gone (the reaper)──▶ waiting, or dead when attempts are used up
     dead    ──`jobs retry` (a person)──▶ waiting, with attempts reset

@@ -69,7 +69,7 @@ class DestinationState:
     """When it is tried next."""
     reason: str
     answered_at: datetime | None
-    """When it last took an object; None: never."""
+    """When it last answered, to the minute; None: never."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,7 +226,8 @@ class Ledger(Protocol):
     def request_revision(self, study_id: int, now: datetime, max_attempts: int, priority: int) -> int | None:
         """One more revision of a closed study, over the images that it has; the job's id.
 
-        None (and nothing changed) when the study is open, has no files, or has a revision that is not finished yet.
+        None (and nothing changed) when the study is open, has a revision that is not finished yet, or lacks the file of
+        an image: a report on part of the images would replace one on all of them.
         """
 
     def output_uids(self) -> Iterator[str]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ocunet_pacs.domain.job import JobKind
+from ocunet_pacs.domain.ledger import Finish
 from ocunet_pacs.domain.result import Addressed, Output, OutputKind
 from ocunet_pacs.domain.study import ReceivedInstance
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ocunet_pacs.domain.job import Job
+    from ocunet_pacs.domain.labels import Urgency
     from ocunet_pacs.jobs.memory import MemoryJobs
     from ocunet_pacs.jobs.sql import SqlJobs
 
@@ -79,6 +81,36 @@ def output(uid: str, kind: OutputKind = OutputKind.REPORT) -> Output:
 def to(destinations: Sequence[str], *outputs: Output) -> list[Addressed]:
     """Every output to every destination."""
     return [Addressed(one, tuple(destinations)) for one in outputs]
+
+
+def reported(
+    store: Store,
+    uids: Sequence[str],
+    destinations: Sequence[str] = ("pacs",),
+    *,
+    study: str = "1.2.1",
+    at: datetime = NOW,
+    urgency: Urgency | None = None,
+    bundle_digest: str = "",
+) -> list[int]:
+    """A study of one image, with reports of these UIDs that wait for delivery: the deliveries' job ids, in order."""
+    before = {job.id for job in store.find(kind=JobKind.DELIVER, limit=10_000)}
+    queued(store, study, at)
+    job = store.claim([JobKind.ANALYSE], "work", at, LEASE)
+    assert job is not None
+    how = store.finish_analysis(
+        job,
+        key=f"key of {study}",
+        result="{}",
+        outputs=to(destinations, *map(output, uids)),
+        expected_predecessor=None,
+        delivery_attempts=5,
+        now=at,
+        urgency=urgency,
+        bundle_digest=bundle_digest,
+    )
+    assert how is Finish.APPLIED
+    return sorted({job.id for job in store.find(kind=JobKind.DELIVER, limit=10_000)} - before)
 
 
 def everybody_lives(owner: str) -> bool:
