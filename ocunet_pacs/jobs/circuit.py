@@ -5,8 +5,8 @@
                             └──── nobody answers, or nothing is heard ─────┘
 
 Several callers may be at it when it goes down, and what they find arrives late and in any order. So of the failures
-only the first counts until a probe was due, and an answer from before the failure that opened the circuit does not
-close it.
+only the first counts until a probe was due; one that comes beside a probe is taken for the probe's. An answer from
+before the failure that opened the circuit does not close it.
 """
 
 from __future__ import annotations

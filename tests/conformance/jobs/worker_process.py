@@ -2,12 +2,14 @@
 
 claim     claims a job, says so, and waits to be killed
 record    records images without end and names each once its row is there
+probe     waits for a line, then finds twenty destinations down and would try twenty; says what it was told
 finish N  finishes its analysis, but dies (SIGKILL) just before the N-th statement; says how many there were
           when it got to the end
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -20,7 +22,7 @@ from sqlalchemy import event
 from ocunet_pacs.jobs.engine import open_engine
 from ocunet_pacs.jobs.reaper import owner_name
 from ocunet_pacs.jobs.sql import SqlJobs
-from tests.conformance.jobs.builders import NOW, claimed, image, output, to
+from tests.conformance.jobs.builders import LEASE, NOW, SECOND, claimed, image, output, to
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -60,6 +62,16 @@ def finish(engine: Engine, store: SqlJobs, last: int) -> None:
     say(str(next(statements) - 1))
 
 
+def probe(store: SqlJobs) -> None:
+    say("ready")
+    sys.stdin.readline()
+    answers = []
+    for number in range(20):
+        told = store.note_down("pacs" if number == 0 else f"pacs {number}", "refused", NOW, SECOND)
+        answers.append({"told": told, "may": store.may_try(f"down {number}", NOW + SECOND, LEASE) is None})
+    say(json.dumps(answers))
+
+
 def say(word: str) -> None:
     sys.stdout.write(f"{word}\n")
     sys.stdout.flush()
@@ -72,7 +84,7 @@ def main() -> None:
     if role == "finish":
         finish(engine, store, int(rest[0]))
     else:
-        {"claim": claim, "record": record}[role](store)
+        {"claim": claim, "record": record, "probe": probe}[role](store)
 
 
 if __name__ == "__main__":
