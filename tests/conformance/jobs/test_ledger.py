@@ -12,7 +12,7 @@ import pytest
 
 from ocunet_pacs.domain.job import Done, JobKind, JobState
 from ocunet_pacs.domain.ledger import Finish
-from ocunet_pacs.domain.result import OutputKind
+from ocunet_pacs.domain.result import Addressed, OutputKind
 from tests.conformance.jobs.builders import (
     BOTH,
     DAY,
@@ -99,6 +99,7 @@ class TestArrival:
         assert stored.ordinal == 1
         for name in ("study_instance_uid", "series_instance_uid", "sop_class_uid", "transfer_syntax_uid", "file_key"):
             assert getattr(stored, name) == getattr(received, name)
+        assert stored.source_ae_title == "CAMERA"
 
     def test_a_resend_changes_nothing(self, store: Store) -> None:
         store.record_instance(image("1.1"))
@@ -290,6 +291,44 @@ class TestFinish:
         ]
         assert {(row.status, row.comment) for row in rows} == {(None, None)}
 
+    def test_each_output_goes_to_its_own_destinations(self, store: Store) -> None:
+        queued(store)
+        made = [output(f"2.25.{kind}", kind) for kind in OutputKind]
+        made[1] = replace(made[1], form="jpeg")
+        routes = {made[0]: ("pacs", "archive", "pacs"), made[1]: ("pacs",), made[4]: ("record",)}
+        outputs = [Addressed(one, routes.get(one, ())) for one in made]
+        how = store.finish_analysis(
+            claimed(store),
+            key="a key",
+            result="{}",
+            outputs=outputs,
+            expected_predecessor=None,
+            delivery_attempts=3,
+            now=NOW,
+        )
+        assert how is Finish.APPLIED
+        assert list(store.output_uids()) == [one.sop_instance_uid for one in made]
+        rows = [store.delivery(job.subject_id) for job in store.find(kind=JobKind.DELIVER)[::-1]]
+        assert [(row.output, row.destination) for row in rows] == [
+            (made[0], "pacs"),
+            (made[0], "archive"),
+            (made[1], "pacs"),
+            (made[4], "record"),
+        ]
+
+    def test_a_destination_that_did_not_get_an_output_gets_it_with_a_later_revision(self, store: Store) -> None:
+        queued(store)
+        heatmap = output("2.25.1", OutputKind.HEATMAP)
+        first = claimed(store)
+        finish(store, first, "key 1", [heatmap], ["pacs"])
+        store.record_instance(image("1.9"))
+        closed(store, "1.2.1")
+        second = store.claim([JobKind.ANALYSE], "another", NOW, LEASE)
+        assert second is not None
+        finish(store, second, "key 2", [replace(heatmap, file_key="elsewhere")], ["pacs", "viewer", "viewer"])
+        rows = [store.delivery(job.subject_id) for job in store.find(kind=JobKind.DELIVER)[::-1]]
+        assert [(row.output, row.destination) for row in rows] == [(heatmap, "pacs"), (heatmap, "viewer")]
+
     def test_no_destination_makes_no_delivery(self, store: Store) -> None:
         queued(store)
         assert finish(store, claimed(store), outputs=[output("2.25.1")], destinations=[]) is Finish.APPLIED
@@ -376,6 +415,18 @@ class TestFinish:
         assert store.analysis(jobs[1].subject_id).finished_at == NOW
         assert store.predecessor(jobs[3].subject_id) == (named, (output("2.25.2"),))
         assert store.predecessor(jobs[0].subject_id) is None
+
+    def test_a_predecessor_has_a_report_in_each_form(self, store: Store) -> None:
+        queued(store)
+        first = claimed(store)
+        reports = (output("2.25.2"), replace(output("2.25.1"), form="enhanced/jpeg"))
+        others = [output("2.25.3", OutputKind.HEATMAP), output("2.25.4", OutputKind.PDF)]
+        finish(store, first, "key 1", [others[0], *reports, others[1]])
+        for number in (2, 3):
+            store.record_instance(image(f"1.{number}"))
+            closed(store, "1.2.1")
+        second, third = (job.subject_id for job in store.find(kind=JobKind.ANALYSE)[1::-1])
+        assert store.predecessor(second) == store.predecessor(third) == (first.subject_id, reports)
 
     def test_the_same_work_gives_its_result_once(self, store: Store) -> None:
         queued(store, "1.2.1")

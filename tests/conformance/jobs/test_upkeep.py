@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ocunet_pacs.domain.job import Done, JobKind, Never
+from ocunet_pacs.domain.job import Done, JobKind, Later, Never
 from ocunet_pacs.domain.ledger import Finish
-from ocunet_pacs.domain.result import OutputKind
+from ocunet_pacs.domain.result import Addressed, Commitment, OutputKind
 from ocunet_pacs.domain.study import Arrival, ReasonCode
 from ocunet_pacs.domain.upkeep import FileOwner, KeptFile, TaskRun
 from tests.conformance.jobs.builders import DAY, LEASE, NOW, SECOND, claimed, closed, image, output, queued, to
@@ -109,6 +109,53 @@ class TestRetention:
             now=NOW,
         )
         assert removable(store) == []
+
+    def test_a_result_that_goes_nowhere_by_the_rules_holds_nothing(self, store: Store) -> None:
+        queued(store)
+        report, heatmap = output("2.25.1"), output("2.25.2", OutputKind.HEATMAP)
+        store.finish_analysis(
+            claimed(store),
+            key="a key",
+            result="{}",
+            outputs=[Addressed(heatmap, ()), Addressed(report, ("pacs",))],
+            expected_predecessor=None,
+            delivery_attempts=1,
+            now=NOW,
+        )
+        assert removable(store) == [], "its report is on its way"
+        deliver(store, count=1)
+        assert removable(store) == [1]
+        assert sorted(store.mark_removed(1, LATER)) == ["key-of-1.2.1.1.1", "key-of-2.25.1", "key-of-2.25.2"]
+
+    def test_a_revision_that_nobody_was_to_get_holds_the_others(self, store: Store) -> None:
+        delivered(store)
+        store.record_instance(image("1.9"))
+        closed(store, "1.2.1")
+        store.finish_analysis(
+            claimed(store),
+            key="another",
+            result="{}",
+            outputs=to([], output("2.25.8"), output("2.25.9")),
+            expected_predecessor=1,
+            delivery_attempts=1,
+            now=NOW,
+        )
+        assert removable(store) == []
+
+    def test_what_waits_to_be_committed_holds_its_study(self, store: Store) -> None:
+        queued(store)
+        finish(store, claimed(store), ["2.25.1"])
+        job = claimed(store)
+        store.record_delivery(job.subject_id, 0, "", NOW, stored=True)
+        store.finish(job, Later("stored; to be committed", DAY), NOW, 0.0)
+        store.note_asked("T1", [job.subject_id], NOW)
+        assert removable(store) == []
+        store.record_commitment(Commitment("T1", frozenset({"2.25.1"})), NOW)
+        assert removable(store) == []
+        again = claimed(store)
+        assert again.id == job.id
+        store.finish(again, Done("stored, and committed to"), NOW, 0.0)
+        assert removable(store) == [1]
 
     def test_a_revision_that_was_overtaken_does_not_hold_its_study(self, store: Store) -> None:
         queued(store)

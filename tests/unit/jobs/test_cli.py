@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from ocunet_pacs.cli import db, jobs
 from ocunet_pacs.domain.errors import SchemaMismatch
 from ocunet_pacs.domain.job import JobKind, JobState, Never
+from ocunet_pacs.domain.result import Commitment
 from ocunet_pacs.jobs import migrate
 from ocunet_pacs.jobs.engine import open_engine
 from ocunet_pacs.jobs.sql import SqlJobs
@@ -136,6 +137,27 @@ def test_a_delivery_that_nobody_answered_says_so(store: SqlJobs) -> None:
     assert job is not None
     store.record_delivery(job.subject_id, None, "connection refused", NOW)
     assert store.describe(job)["answer"] == "connection refused"
+
+
+def test_how_far_a_delivery_got_is_shown(store: SqlJobs) -> None:
+    job = store.get(delivery(store))
+    assert job is not None
+    assert set(store.describe(job)) == {"object", "kind", "study", "revision", "destination", "answer"}
+    store.record_delivery(job.subject_id, None, "201 Created", NOW, stored=True)
+    words = store.describe(job)
+    assert (words["answer"], words["stored"]) == ("201 Created", "2024-05-01T08:00:00+00:00")
+    store.note_asked("2.25.71", [job.subject_id], NOW + timedelta(minutes=1))
+    assert store.describe(job)["asked"] == "once, last 2024-05-01T08:01:00+00:00"
+    store.note_asked("2.25.72", [job.subject_id], NOW + timedelta(minutes=2))
+    assert store.describe(job)["asked"] == "2 times, last 2024-05-01T08:02:00+00:00"
+    store.record_commitment(Commitment("2.25.72", frozenset(), {"2.25.7": 0x0112}), NOW)
+    assert store.describe(job)["committed"] == "no: failure reason 0x0112"
+    store.record_delivery(job.subject_id, 0, "", NOW, stored=True)
+    store.note_asked("2.25.73", [job.subject_id], NOW)
+    store.record_commitment(Commitment("2.25.73", frozenset({"2.25.7"})), NOW + timedelta(minutes=9))
+    assert store.describe(job)["committed"] == "2024-05-01T08:09:00+00:00"
+    text = call(jobs.app, "show", str(job.id)).stdout
+    assert "committed:        2024-05-01T08:09:00+00:00" in text
 
 
 def test_a_delivery_that_was_not_tried_says_so(store: SqlJobs) -> None:
