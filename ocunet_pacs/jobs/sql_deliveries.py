@@ -17,7 +17,7 @@ from ocunet_pacs.domain.result import Output
 from ocunet_pacs.jobs.engine import for_reading, transaction
 from ocunet_pacs.jobs.schema import commitment_requests, deliveries, jobs, outputs
 from ocunet_pacs.jobs.sql_insert import insert_into
-from ocunet_pacs.jobs.sql_queue import UNFINISHED, hasten
+from ocunet_pacs.jobs.sql_queue import hasten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -192,10 +192,4 @@ def _forget_requests(connection: Connection, delivery_ids: Iterable[int]) -> Non
 
 
 def _jobs_of(delivery_ids: Iterable[int]) -> Select[int]:
-    """Their jobs that wait or run, locked in order (see `sql_destinations`)."""
-    return (
-        select(jobs.c.id)
-        .where(jobs.c.kind == JobKind.DELIVER, jobs.c.subject_id.in_(delivery_ids), UNFINISHED)
-        .order_by(jobs.c.id)
-        .with_for_update()
-    )
+    return select(jobs.c.id).where(jobs.c.kind == JobKind.DELIVER, jobs.c.subject_id.in_(delivery_ids))

@@ -10,20 +10,20 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, select, update
+from sqlalchemy import and_, func, select, union_all, update
 
 from ocunet_pacs.domain.job import JobKind, JobState
 from ocunet_pacs.jobs.circuit import Circuit, answered, probed, unanswered
 from ocunet_pacs.jobs.engine import for_reading, transaction
 from ocunet_pacs.jobs.schema import deliveries, destinations, jobs
 from ocunet_pacs.jobs.sql_insert import insert_into
-from ocunet_pacs.jobs.sql_queue import UNFINISHED, hasten, in_state
+from ocunet_pacs.jobs.sql_queue import hasten, in_order, in_state
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from typing import Any
 
-    from sqlalchemy import ColumnElement, Connection, Engine, Select
+    from sqlalchemy import ColumnElement, CompoundSelect, Connection, Engine, Select
 
     from ocunet_pacs.domain.ledger import DestinationState
 
@@ -66,7 +66,7 @@ class SqlDestinations:
             after = _store(connection, answered(before, now))
             if before.down_since is None or after.down_since is not None:
                 return None
-            hasten(connection, _of(destination, UNFINISHED), now)
+            hasten(connection, _unfinished(destination), now)
             return max(now - before.down_since, now - now)
 
     def destination_states(self) -> list[DestinationState]:
@@ -102,19 +102,24 @@ def _store(connection: Connection, circuit: Circuit) -> Circuit:
 def _put_off(connection: Connection, circuit: Circuit) -> None:
     """What waits for the destination is not due before its next probe."""
     waiting = and_(in_state(JobState.WAITING), jobs.c.run_at < circuit.probe_at)
-    change = update(jobs).where(jobs.c.id.in_(_of(circuit.destination, waiting)), waiting)
+    ids = _of(circuit.destination, waiting, jobs.c.kind == JobKind.DELIVER)
+    change = update(jobs).where(jobs.c.id.in_(in_order(ids)), waiting)
     connection.execute(change.values(run_at=circuit.probe_at))
 
 
-def _of(destination: str, which: ColumnElement[bool]) -> Select[int]:
-    """Ids of jobs for the destination, locked in their order: two who change several jobs never wait for each other.
+def _unfinished(destination: str) -> CompoundSelect[int]:
+    waiting = _of(destination, in_state(JobState.WAITING), jobs.c.kind == JobKind.DELIVER)
+    # Not a bare column: SQLite would go through every delivery that ever was, and not through what runs.
+    of_kind = func.lower(jobs.c.kind) == JobKind.DELIVER.value
+    return union_all(
+        waiting, _of(destination, in_state(JobState.RUNNING), jobs.c.lease_expires_at.is_not(None), of_kind)
+    )
 
-    Jobs that wait or run are few and found by their own indexes; deliveries are many, and asked one by one.
-    """
+
+def _of(destination: str, *which: ColumnElement[bool]) -> Select[int]:
+    """Ids of jobs for the destination. Those that wait or run are few and found by their own indexes."""
     return (
         select(jobs.c.id)
         .join(deliveries, deliveries.c.id == jobs.c.subject_id)
-        .where(jobs.c.kind == JobKind.DELIVER, which, deliveries.c.destination == destination)
-        .order_by(jobs.c.id)
-        .with_for_update(of=jobs)
+        .where(*which, deliveries.c.destination == destination)
     )

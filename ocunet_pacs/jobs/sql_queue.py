@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, bindparam, case, false, func, literal, or_, select, true, update
+from sqlalchemy import and_, bindparam, case, false, func, literal, select, true, update
 
 from ocunet_pacs.domain.job import Job, JobKind, JobState, Later
 from ocunet_pacs.domain.ports import JobQueue
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from typing import Any
 
-    from sqlalchemy import ColumnElement, Connection, Engine, Row, Select
+    from sqlalchemy import ColumnElement, CompoundSelect, Connection, Engine, Row, Select
 
     from ocunet_pacs.domain.job import Outcome
 
@@ -176,13 +176,18 @@ def move(
     return connection.execute(change).rowcount == 1
 
 
-def hasten(connection: Connection, ids: Select[int], now: datetime) -> None:
+def in_order(ids: Select[int] | CompoundSelect[int]) -> Select[int]:
+    """The same jobs, locked in their order: two who change several never wait for each other."""
+    return select(jobs.c.id).where(jobs.c.id.in_(ids)).order_by(jobs.c.id).with_for_update()
+
+
+def hasten(connection: Connection, ids: Select[int] | CompoundSelect[int], now: datetime) -> None:
     """Of these jobs those that wait are due now; those that run are due at once when their step puts them off.
 
     One statement for both, so that none slips through by moving from one state to the other.
     """
     waiting = in_state(JobState.WAITING)
-    change = update(jobs).where(jobs.c.id.in_(ids), jobs.c.finished_at.is_(None))
+    change = update(jobs).where(jobs.c.id.in_(in_order(ids)), jobs.c.finished_at.is_(None))
     connection.execute(
         change.values(
             run_at=case((and_(waiting, jobs.c.run_at > now), literal(now, UtcDateTime())), else_=jobs.c.run_at),
@@ -203,7 +208,3 @@ def in_state(state: JobState) -> ColumnElement[bool]:
 
 def _expired(job: Job, now: datetime) -> bool:
     return job.lease_expires_at is not None and job.lease_expires_at <= now
-
-
-UNFINISHED = or_(in_state(JobState.WAITING), and_(in_state(JobState.RUNNING), jobs.c.lease_expires_at.is_not(None)))
-"""The job waits or runs. The lease, which every running job has, is there to name the index of the running."""

@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy import event, text
 
 from ocunet_pacs.domain.job import JobKind, JobState
+from ocunet_pacs.domain.result import Commitment
 from ocunet_pacs.domain.upkeep import FileOwner
 from ocunet_pacs.jobs.engine import open_engine
 from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.jobs.sql_backfill import SqlBackfill
 from tests.conformance.jobs.builders import BOTH, everybody_lives, image
-from tests.conformance.jobs.whole_study import FORCE, START, multiply, one_study
+from tests.conformance.jobs.whole_study import FORCE, START, an_outage, multiply, one_study
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,14 @@ def clockwork(engine: Engine) -> dict[str, Callable[[], object]]:
         "the dead": lambda: store.find(state=JobState.DEAD, limit=5),
         "the dead of a kind": lambda: store.find(state=JobState.DEAD, kind=JobKind.DELIVER, limit=5),
         "a resend": lambda: store.record_instance(image("1.2.1.1.1", "1.2.1", later, patient=f"{1:064}")),
+        "may it be tried": lambda: store.may_try("pacs", later, FORCE),
+        "how destinations stand": store.destination_states,
+        "nothing to commit": lambda: store.uncommitted("pacs", later, 100),
+        "an answer to nothing": lambda: store.record_commitment(Commitment("T", frozenset({"2.25.11"})), later),
+        "an asking that failed": lambda: store.note_not_asked("T"),
+        "a past study": lambda: store.past_study(1),
+        "the newest studies": lambda: store.studies_like(newest_first=True, limit=5),
+        "a revision of what is being read": lambda: store.request_revision(99_999_999, later, 3, 0),
         "what waits": lambda: SqlBackfill(engine).unfinished_studies(100),
     }
 
@@ -68,9 +77,11 @@ def test_no_step_works_harder_when_the_tables_have_grown(sqlite_engine: Engine) 
     for number in range(FIRST):
         one_study(store, number)
     calls = clockwork(sqlite_engine)
-    early = {name: cost(call) for name, call in calls.items()} | {"a study": cost(lambda: one_study(store, FIRST))}
+    early = {name: cost(call) for name, call in calls.items()}
+    early |= {"a study": cost(lambda: one_study(store, FIRST)), "an outage": cost(lambda: an_outage(store, 1))}
     multiply(sqlite_engine, TIMES)
-    late = {name: cost(call) for name, call in calls.items()} | {"a study": cost(lambda: one_study(store, FIRST + 1))}
+    late = {name: cost(call) for name, call in calls.items()}
+    late |= {"a study": cost(lambda: one_study(store, FIRST + 1)), "an outage": cost(lambda: an_outage(store, 2))}
     grown = {name: (early[name], late[name]) for name in early if late[name] > 1.2 * early[name] + 2 * GRAIN}
     assert not grown
 
@@ -98,6 +109,7 @@ def test_no_step_reads_a_whole_table_of_postgres(postgres_engine: Engine) -> Non
     for call in clockwork(engine).values():
         call()
     one_study(SqlJobs(engine), FIRST)
+    an_outage(SqlJobs(engine), 1)
     engine.dispose()
     time.sleep(1.5)
     after = read_in_sequence()

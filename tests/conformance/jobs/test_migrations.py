@@ -225,6 +225,75 @@ def test_rows_of_the_first_schema_keep_what_they_said(new_engine: Callable[[], E
     assert rows(engine) == before
 
 
+NEW_ROWS = """
+UPDATE jobs SET priority = 5, hastened = TRUE WHERE id = 2;
+UPDATE analyses SET urgency = 'emergency', bundle_digest = 'abc' WHERE id = 1;
+UPDATE outputs SET form = 'enhanced/jpeg' WHERE id = 1;
+UPDATE deliveries SET stored_at = '2024-05-01 08:03:00', transaction_uid = '2.25.9', asks = 1 WHERE id = 1;
+INSERT INTO commitment_requests (transaction_uid, delivery_id) VALUES ('2.25.9', 1);
+INSERT INTO destinations (destination, down_since, probe_at)
+  VALUES ('pacs', '2024-05-01 08:03:00', '2024-05-01 08:04:00');
+INSERT INTO outputs (id, analysis_id, kind, sop_class_uid, sop_instance_uid, series_instance_uid, file_key, created_at)
+  VALUES (2, 1, 'pdf', '1.2', '2.25.3', '2.25.2', 'key-4', '2024-05-01 08:02:00'),
+  (3, 1, 'fhir', '', '2.25.4', '2.25.2', 'key-5', '2024-05-01 08:02:00'),
+  (4, 1, 'map', '1.2', '2.25.5', '2.25.2', 'key-6', '2024-05-01 08:02:00'),
+  (5, 1, 'notice', '', '2.25.6', '2.25.2', 'key-7', '2024-05-01 08:02:00'),
+  (6, 1, 'heatmap', '1.2', '2.25.7', '2.25.2', 'key-8', '2024-05-01 08:02:00');
+INSERT INTO deliveries (id, output_id, destination) VALUES
+  (2, 2, 'pacs'), (3, 3, 'record'), (4, 4, 'pacs'), (5, 5, 'pager'), (6, 6, 'pacs');
+INSERT INTO commitment_requests (transaction_uid, delivery_id) VALUES ('2.25.9', 2);
+INSERT INTO jobs (id, kind, state, subject_id, attempt, max_attempts, run_at, created_at) VALUES
+  (3, 'deliver', 'waiting', 2, 0, 3, '2024-05-01 08:02:00', '2024-05-01 08:02:00'),
+  (4, 'deliver', 'waiting', 3, 0, 3, '2024-05-01 08:02:00', '2024-05-01 08:02:00'),
+  (5, 'deliver', 'waiting', 4, 0, 3, '2024-05-01 08:02:00', '2024-05-01 08:02:00'),
+  (6, 'deliver', 'waiting', 5, 0, 3, '2024-05-01 08:02:00', '2024-05-01 08:02:00'),
+  (7, 'deliver', 'waiting', 6, 0, 3, '2024-05-01 08:02:00', '2024-05-01 08:02:00'),
+  (8, 'analyse', 'waiting', 2, 0, 3, '2024-05-01 08:02:00', '2024-05-01 08:02:00')
+"""
+"""What schema 0004 has words for, and two outputs' ids that are also an analysis's."""
+
+
+def test_on_the_way_down_goes_what_schema_0003_has_no_word_for(new_engine: Callable[[], Engine]) -> None:
+    engine = at_first_schema(new_engine())
+    migrate.upgrade_to(engine, "0003")
+    looked, before = shape(engine), rows(engine)
+    migrate.upgrade_to(engine, "0004")
+    for row in rows(engine)["jobs"]:
+        assert (row["priority"], bool(row["hastened"])) == (0, False)
+    [analysis], [made], [delivery] = (rows(engine)[name] for name in ("analyses", "outputs", "deliveries"))
+    assert (analysis["urgency"], analysis["bundle_digest"], made["form"]) == (None, "", "")
+    assert (delivery["stored_at"], delivery["asks"], delivery["failure"]) == (None, 0, None)
+    with engine.begin() as connection:
+        for statement in NEW_ROWS.split(";"):
+            connection.execute(text(statement))
+    migrate.downgrade(engine, "0003")
+    assert shape(engine) == looked
+    after = rows(engine)
+    assert [row["id"] for row in after["outputs"]] == [1, 6]
+    assert [row["id"] for row in after["deliveries"]] == [1, 6]
+    assert [row["id"] for row in after["jobs"]] == [1, 2, 7, 8]
+    for table, old in before.items():
+        assert after[table][: len(old)] == old
+    migrate.upgrade(engine)
+    assert [row["id"] for row in rows(engine)["jobs"]] == [1, 2, 7, 8]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "UPDATE outputs SET kind = 'film' WHERE id = 1",
+        "UPDATE analyses SET urgency = 'rather' WHERE id = 1",
+        "INSERT INTO commitment_requests (transaction_uid, delivery_id) VALUES ('2.25.9', 99)",
+        "INSERT INTO destinations (destination, down_since) VALUES ('pacs', '2024-05-01 08:03:00')",
+    ],
+)
+def test_a_word_that_does_not_exist_is_refused(new_engine: Callable[[], Engine], wrong: str) -> None:
+    engine = at_first_schema(new_engine())
+    migrate.upgrade(engine)
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        connection.execute(text(wrong))
+
+
 def test_rows_still_point_at_each_other_after_every_migration(new_engine: Callable[[], Engine]) -> None:
     """SQLite copies tables to change them, with its foreign keys switched off; they are back on afterwards."""
     engine = at_first_schema(new_engine())

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from ocunet_pacs.domain.job import Done, JobKind
+from ocunet_pacs.domain.job import Done, JobKind, Later
 from ocunet_pacs.domain.ledger import Finish
-from ocunet_pacs.domain.result import OutputKind
+from ocunet_pacs.domain.result import Commitment, OutputKind
 from ocunet_pacs.jobs.schema import metadata
-from tests.conformance.jobs.builders import LEASE, image, output, to
+from tests.conformance.jobs.builders import LEASE, image, output, reported, to
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -28,7 +28,7 @@ _SUFFIXED = ("study_instance_uid", "sop_instance_uid", "file_key", "key")
 
 
 def one_study(store: SqlJobs, number: int) -> None:
-    """From the first of two images to the last of two deliveries."""
+    """From the first of two images to the last of two deliveries, which its destination commits to."""
     now = START + timedelta(seconds=number)
     study = f"1.2.{number}"
     for ordinal in (1, 2):
@@ -50,11 +50,37 @@ def one_study(store: SqlJobs, number: int) -> None:
         now=now,
     )
     assert finish is Finish.APPLIED
-    for _ in range(2):
+    for which in range(2):
         deliver = store.claim([JobKind.DELIVER], "deliver", now, LEASE)
         assert deliver is not None
-        store.record_delivery(store.delivery(deliver.subject_id).id, 0, "", now)
+        row = store.delivery(deliver.subject_id)
+        assert store.may_try(row.destination, now, LEASE) is None
+        store.record_delivery(row.id, 0, "", now, stored=True)
+        store.note_up(row.destination, now)
+        assert [one.id for one in store.uncommitted(row.destination, now, 10)] == [row.id]
+        store.note_asked(f"2.25.3{number}.{which}", [row.id], now)
+        answer = Commitment(f"2.25.3{number}.{which}", frozenset({row.output.sop_instance_uid}))
+        assert store.record_commitment(answer, now) == 1
         assert store.finish(deliver, Done(), now, 0.0)
+
+
+def an_outage(store: SqlJobs, number: int) -> None:
+    """Four results wait while their destination is down; one probes without luck, another with."""
+    at = START + timedelta(days=1, minutes=number)
+    wait = timedelta(seconds=20)
+    reported(store, [f"2.25.4{number}.{which}" for which in range(4)], study=f"1.9.{number}", at=at)
+    assert store.note_down("pacs", "nobody answers", at, wait)
+    probe = store.claim([JobKind.DELIVER], "deliver", at + wait, LEASE)
+    assert probe is not None
+    assert store.may_try("pacs", at + wait, wait) is None
+    assert not store.note_down("pacs", "nobody answers", at + wait, wait)
+    assert store.finish(probe, Later("down", wait), at + wait, 0.0)
+    assert store.may_try("pacs", at + 2 * wait, wait) is None
+    assert store.note_up("pacs", at + 2 * wait) == 2 * wait
+    for _ in range(4):
+        deliver = store.claim([JobKind.DELIVER], "deliver", at + 2 * wait, LEASE)
+        assert deliver is not None
+        assert store.finish(deliver, Done(), at + 2 * wait, 0.0)
 
 
 def multiply(engine: Engine, times: int) -> None:
