@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pynetdicom.transport import T_CONNECT
 
 _LOOK_EVERY_S = 0.25
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+"""Linux has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,12 @@ class Destination:
 
 
 class _Socket(AssociationSocket):
-    """Sends at once, remembers what went wrong with the connection, and closes for certain.
+    """Wastes no time, remembers what went wrong with the connection, and closes for certain.
 
-    pynetdicom's lets the system wait for more to send (a C-STORE then takes 40 ms for nothing), keeps its errors to
-    its own log, and does not close when the connection was never made or the peer closed it first.
+    With pynetdicom's the system waits, before it sends, for more to send, and before it acknowledges what came, for
+    something to send along: 40 ms each time, in which a peer that writes a PDU in two pieces (dcmtk does) waits with
+    the second. It keeps its errors to its own log. And it does not close when the connection was never made or the peer
+    closed it first.
     """
 
     trouble: OSError | None = None
@@ -81,6 +85,9 @@ class _Socket(AssociationSocket):
     def recv(self, nr_bytes: int) -> bytearray:
         """As many bytes, fewer when the peer closed the connection. OSError, kept in `trouble`."""
         try:
+            if self.socket is not None and _QUICKACK is not None:
+                # The system forgets it again and again.
+                self.socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
             return super().recv(nr_bytes)
         except OSError as error:
             self.trouble = error

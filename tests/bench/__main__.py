@@ -16,6 +16,7 @@ BENCHMARKS = (
     "quality",
     "studies",
     "receive",
+    "deliver",
     "latency",
 )
 
