@@ -23,11 +23,17 @@ class Orthanc:
 
     ae_title = "ORTHANC"
 
-    def __init__(self, process: subprocess.Popen[bytes], dicom_port: int, http_port: int) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        dicom_port: int,
+        http_port: int,
+        user: tuple[str, str] | None = None,
+    ) -> None:
         self.process = process
         self.dicom_port = dicom_port
         self.http_port = http_port
-        self.client = httpx.Client(base_url=f"http://{HOST}:{http_port}", timeout=30)
+        self.client = httpx.Client(base_url=f"http://{HOST}:{http_port}", timeout=30, auth=user)
 
     def get(self, path: str) -> Any:
         """JSON of a REST resource."""
@@ -84,12 +90,13 @@ def orthanc(
     *,
     dicom_port: int | None = None,
     modalities: Mapping[str, tuple[str, str, int]] | None = None,
+    user: tuple[str, str] | None = None,
     **settings: Any,
 ) -> Iterator[Orthanc]:
     """Run Orthanc with its database in `folder` (an existing one is opened again) until the block ends.
 
     `dicom_port` fixes the port, for a PACS that goes away and comes back; `modalities` are name -> (AE title, host,
-    port); `settings` are further keys of Orthanc's configuration.
+    port); `user` is who we are, with a password; `settings` are further keys of Orthanc's configuration.
     """
     executable = program("Orthanc")
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,7 +121,7 @@ def orthanc(
     path.write_text(json.dumps(configuration))
     with (folder / "orthanc.log").open("ab") as log:
         process = subprocess.Popen([executable, str(path)], stdout=log, stderr=log)
-    peer = Orthanc(process, dicom, http)
+    peer = Orthanc(process, dicom, http, user)
     try:
         _wait_until_ready(peer, folder / "orthanc.log")
         yield peer
