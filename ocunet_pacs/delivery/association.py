@@ -45,6 +45,10 @@ class Destination:
     """How to speak TLS with it; None: without."""
 
 
+class Congested(PeerUnavailable):
+    """It takes no more associations for now."""
+
+
 class _Socket(AssociationSocket):
     """Wastes no time, remembers what went wrong with the connection, and closes for certain.
 
@@ -101,16 +105,18 @@ class _Socket(AssociationSocket):
 
 
 class Provider(DIMSEServiceProvider):
-    """Notices while it waits for an answer that none will come.
+    """Leaves answers to who waits for them, and notices that none will come.
 
-    pynetdicom puts a word of a lost connection in the queue of answers, where its other thread may take it away: who
-    waits for an answer then waits for the whole of the time-out.
+    pynetdicom's other thread looks into the queue of answers too, for requests. It is told to stop meanwhile, but may
+    look once more when two requests follow each other closely, and takes an answer, or the word of a lost connection,
+    away: who waits for it then waits for the whole of the time-out. What a peer may ask of us, N-EVENT-REPORT, never
+    comes into that queue.
     """
 
     def get_msg(self, block: bool = False) -> _QueueItem:  # noqa: FBT001, FBT002 - pynetdicom's signature
         """The next message, or a pair of None: there is none, the connection is lost, or the time is over."""
         if not block:
-            return super().get_msg(block)
+            return None, None
         ends = None if self.dimse_timeout is None else time.monotonic() + self.dimse_timeout
         while True:
             is_last = self.assoc.acse.is_aborted() or not self.dul.is_alive()
@@ -207,7 +213,8 @@ def associate(
     if association.is_established:
         return association
     if association.is_rejected:
-        raise PeerUnavailable(f"{destination.name}: {_rejection(association, destination, calling_ae_title)}")
+        words = f"{destination.name}: {_rejection(association, destination, calling_ae_title)}"
+        raise (Congested if _source_and_diagnostic(association)[0] == 3 else PeerUnavailable)(words)
     if association.rejected_contexts:
         raise PeerRefused(
             f"{destination.name}: it accepts none of the offered SOP classes and transfer syntaxes; "
@@ -238,8 +245,7 @@ def _rejection(association: Association, destination: Destination, calling_ae_ti
     know is configuration, at its side or ours, that a person puts right, after which the waiting objects go out by
     themselves. Counted as a refusal it would use up the attempts of every object overnight.
     """
-    answer = association.acceptor.primitive
-    source, diagnostic = getattr(answer, "result_source", None), getattr(answer, "diagnostic", None)
+    source, diagnostic = _source_and_diagnostic(association)
     if (source, diagnostic) == (1, 3):
         return f"it does not know our AE title {calling_ae_title}; add it there"
     if (source, diagnostic) == (1, 7):
@@ -247,3 +253,8 @@ def _rejection(association: Association, destination: Destination, calling_ae_ti
     if source == 3:
         return "it rejects associations for now (too many, or congested)"
     return "it rejected the association"
+
+
+def _source_and_diagnostic(association: Association) -> tuple[int | None, int | None]:
+    answer = association.acceptor.primitive
+    return getattr(answer, "result_source", None), getattr(answer, "diagnostic", None)

@@ -11,11 +11,12 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
 
-from ocunet_pacs.delivery.association import Destination
+from ocunet_pacs.delivery.association import Congested, Destination
+from ocunet_pacs.delivery.echo import echo
 from ocunet_pacs.delivery.encodings import CannotEncode, choose, in_encoding
 from ocunet_pacs.delivery.judgement import judge
 from ocunet_pacs.delivery.kept import AnswerLost, KeptAssociations
-from ocunet_pacs.domain.errors import PeerRefused, StoreError
+from ocunet_pacs.domain.errors import DeliveryError, PeerBusy, PeerRefused, StoreError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,25 +40,42 @@ class CStoreSender:
 
     def __init__(self, destination: Destination, calling_ae_title: str, *, idle: timedelta = _IDLE) -> None:
         self._name = destination.name
+        self._destination = destination
+        self._calling_ae_title = calling_ae_title
         self._associations = KeptAssociations(destination, calling_ae_title, idle)
 
     def send(self, path: Path) -> Receipt:
         """The PACS has it, converted without loss where it takes the object in no other encoding.
 
-        PeerUnavailable: nobody answered, or not in time; whether the PACS has the object is not known then, and sending
-        it again does no harm. PeerBusy, PeerRefused: see `judgement.judge`; refused is also what the PACS accepts in no
-        encoding that we can make. StoreError when the file cannot be read.
+        PeerUnavailable: nobody answered, and nobody answers a C-ECHO either; whether the PACS has the object is not
+        known then, and sending it again does no harm. PeerBusy, PeerRefused: see `judgement.judge`; busy is also a PACS
+        that is there and does not answer to this one object, which must not keep the others waiting; refused is also
+        what the PACS accepts in no encoding that we can make. StoreError when the file cannot be read.
         """
         meta = _read_meta(path)
         sop_class, own = str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)
-        kept = self._associations.take(sop_class, own)
-        if kept is not None:
-            try:
-                return self._send_over(kept, path, sop_class, own)
-            except AnswerLost:
-                # It may have ended at the very moment when we thought it open: once more, over a fresh one.
-                pass
-        return self._send_over(self._associations.open(sop_class, own), path, sop_class, own)
+        kept = self._associations.borrow(sop_class, own)
+        was_used = kept.sent > 0
+        try:
+            return self._send_over(kept, path, sop_class, own)
+        except AnswerLost as lost:
+            if not (lost.broke and was_used):
+                raise self._because_of(lost) from lost
+        # It may have ended at the very moment when we thought it open: once more, over a fresh one.
+        try:
+            return self._send_over(self._associations.borrow(sop_class, own, fresh=True), path, sop_class, own)
+        except AnswerLost as lost:
+            raise self._because_of(lost) from lost
+
+    def _because_of(self, lost: AnswerLost) -> DeliveryError:
+        """Whether it is the PACS or the object."""
+        try:
+            echo(self._destination, self._calling_ae_title)
+        except (PeerRefused, Congested):
+            pass  # it answered
+        except DeliveryError:
+            return lost
+        return PeerBusy(f"{lost}; yet it answers a C-ECHO")
 
     def _send_over(self, kept: KeptAssociation, path: Path, sop_class: str, own: str) -> Receipt:
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pynetdicom import evt
 
-from ocunet_pacs.delivery.association import associate, in_our_words
+from ocunet_pacs.delivery.association import Congested, associate, in_our_words
 from ocunet_pacs.delivery.encodings import contexts
 from ocunet_pacs.domain.errors import PeerUnavailable, StoreError
 
@@ -29,10 +29,16 @@ _IS_ANSWER = 0x8000
 """In a Command Field (PS3.7 section E.1)."""
 _SLOWEST_BYTES_A_SECOND = 100_000
 """What a connection must manage; the peer's time to answer begins after that."""
+_SETTLES_S = 1.0
+"""How long a peer may still count an association that has ended."""
 
 
 class AnswerLost(PeerUnavailable):
-    """The association ended without an answer; the peer may have the object or not."""
+    """No answer that can be believed; the peer may have the object or not. `broke`: the association ended early."""
+
+    def __init__(self, message: str, *, broke: bool = False) -> None:
+        self.broke = broke
+        super().__init__(message)
 
 
 class KeptAssociation:
@@ -55,13 +61,17 @@ class KeptAssociation:
 
     @property
     def is_open(self) -> bool:
-        """Whether another object may be sent over it, as far as we know."""
-        return self._association.is_established and self.sent < _MOST_OBJECTS
+        """Whether another object may be sent over it, as far as we know.
+
+        Not when a message is there that nobody asked for: it would be taken for the next answer.
+        """
+        association = self._association
+        return association.is_established and association.dimse.msg_queue.empty() and self.sent < _MOST_OBJECTS
 
     def store(self, content: Path | Dataset, size: int) -> int:
         """Send one object of `size` bytes; the status that was answered.
 
-        AnswerLost, PeerUnavailable; StoreError when the file cannot be read. All of them leave it closed.
+        AnswerLost; StoreError when the file cannot be read; PeerBusy. All of them leave it closed.
         """
         name, patience = self._destination.name, self._destination.timeout.total_seconds()
         association = self._association
@@ -79,10 +89,10 @@ class KeptAssociation:
             if self._answered == [self.sent]:
                 return int(answer.Status)
             association.abort()
-            raise PeerUnavailable(f"{name}: it answered what was not asked; the association was aborted")
+            raise AnswerLost(f"{name}: it answered what was not asked; the association was aborted")
         if time.monotonic() - began < association.dimse_timeout:
-            raise AnswerLost(f"{name}: the connection broke before an answer came")
-        raise PeerUnavailable(f"{name}: no answer came within {self._destination.timeout}")
+            raise AnswerLost(f"{name}: the connection broke before an answer came", broke=True)
+        raise AnswerLost(f"{name}: no answer came within {self._destination.timeout}")
 
     def _ask(self, content: Path | Dataset) -> Dataset:
         with in_our_words(self._destination, self._association):
@@ -90,7 +100,7 @@ class KeptAssociation:
                 answer: Dataset = self._association.send_c_store(content, msg_id=self.sent)
             except RuntimeError as error:
                 # Not established any more.
-                raise AnswerLost(f"{self._destination.name}: the association ended early") from error
+                raise AnswerLost(f"{self._destination.name}: the association ended early", broke=True) from error
             except OSError as error:
                 # The library reads the file as it sends it; what goes wrong with the connection it keeps to itself.
                 raise StoreError("an object to deliver cannot be read") from error
@@ -113,47 +123,114 @@ class KeptAssociations:
         self._destination = destination
         self._calling_ae_title = calling_ae_title
         self._idle_s = idle.total_seconds()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._opening = threading.Lock()
+        self._failure = (0.0, "")
         self._waiting: dict[KeptAssociation, threading.Timer] = {}
+        self._lent = 0
+        self._ended = -_SETTLES_S
         self._closed = False
 
-    def take(self, sop_class: str, syntax: str) -> KeptAssociation | None:
-        """One that waits, is open, and on which this encoding of this class was offered; it is the caller's now."""
+    def borrow(self, sop_class: str, syntax: str, *, fresh: bool = False) -> KeptAssociation:
+        """One on which this encoding of this class was offered, the caller's until it is given back.
+
+        PeerUnavailable, PeerRefused. A peer that takes no more associations than we have gets the object over one of
+        those: the call waits for it. `fresh`: none that was used before.
+        """
+        began = time.monotonic()
+        ends = began + self._destination.timeout.total_seconds()
         while True:
-            with self._lock:
+            kept = None if fresh else self._take(sop_class, syntax)
+            if kept is not None:
+                return kept
+            try:
+                return self._open(sop_class, syntax, began)
+            except Congested:
+                if not self._make_room(ends):
+                    raise
+
+    def _take(self, sop_class: str, syntax: str) -> KeptAssociation | None:
+        while True:
+            with self._changed:
                 fitting = [kept for kept in self._waiting if (sop_class, syntax) in kept.offered]
                 if not fitting:
                     return None
                 kept = fitting[-1]
                 self._waiting.pop(kept).cancel()
-            if kept.is_open:
-                return kept
+                if kept.is_open:
+                    self._lent += 1
+                    return kept
             kept.release()
 
-    def open(self, sop_class: str, syntax: str) -> KeptAssociation:
-        """A fresh one, the caller's. PeerUnavailable, PeerRefused."""
-        return KeptAssociation(self._destination, self._calling_ae_title, contexts(sop_class, syntax))
+    def _open(self, sop_class: str, syntax: str, began: float) -> KeptAssociation:
+        # One after the other: only then is it known, when a peer takes no more, whether it has one of ours.
+        with self._opening:
+            failed_at, reason = self._failure
+            if failed_at > began:
+                # Who asked before us waited for it, and we for him.
+                raise PeerUnavailable(reason)
+            try:
+                kept = KeptAssociation(self._destination, self._calling_ae_title, contexts(sop_class, syntax))
+            except Congested:
+                raise
+            except PeerUnavailable as error:
+                self._failure = time.monotonic(), str(error)
+                raise
+            with self._changed:
+                self._lent += 1
+            return kept
+
+    def _make_room(self, ends: float) -> bool:
+        """Release one that waits, or wait for one that is in use; False when there is none, or the time is over."""
+        with self._changed:
+            now = time.monotonic()
+            if now >= ends:
+                return False
+            if not self._waiting:
+                if self._lent:
+                    self._changed.wait(ends - now)
+                elif now < self._ended + _SETTLES_S:
+                    self._changed.wait(_SETTLES_S / 10)
+                else:
+                    return False
+                return True
+            kept = next(iter(self._waiting))
+            self._waiting.pop(kept).cancel()
+        self._end(kept)
+        return True
+
+    def _end(self, kept: KeptAssociation) -> None:
+        kept.release()
+        with self._changed:
+            self._ended = time.monotonic()
+            self._changed.notify_all()
 
     def give_back(self, kept: KeptAssociation) -> None:
         """It may serve another object."""
-        with self._lock:
+        with self._changed:
             if kept.is_open and self._idle_s and not self._closed:
                 timer = threading.Timer(self._idle_s, self._expire, [kept])
                 timer.daemon = True
                 self._waiting[kept] = timer
                 timer.start()
+                self._lent -= 1
+                self._changed.notify_all()
                 return
         kept.release()
+        with self._changed:
+            self._lent -= 1
+            self._ended = time.monotonic()
+            self._changed.notify_all()
 
     def _expire(self, kept: KeptAssociation) -> None:
-        with self._lock:
+        with self._changed:
             if self._waiting.pop(kept, None) is None:
                 return  # somebody took it at this very moment
-        kept.release()
+        self._end(kept)
 
     def close(self) -> None:
         """Release those that wait, and let no other wait."""
-        with self._lock:
+        with self._changed:
             self._closed = True
             waiting = list(self._waiting.items())
             self._waiting.clear()

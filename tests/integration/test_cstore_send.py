@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import threading
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,7 +19,8 @@ from ocunet_pacs.delivery.cstore import CStoreSender, Destination
 from ocunet_pacs.delivery.echo import echo
 from ocunet_pacs.domain.errors import PeerBusy, PeerRefused, PeerUnavailable, StoreError
 from ocunet_pacs.domain.ports import Receipt
-from tests.dcmtk import HOST, free_port, storescp
+from tests.conftest import program
+from tests.dcmtk import HOST, free_port, storescp, wait_for_port
 from tests.integration.objects import OP_8_BIT, data_set_of, photograph, write
 from tests.integration.test_cstore_receive import compressed
 from tests.orthanc import orthanc
@@ -155,9 +158,34 @@ def test_a_host_name_that_does_not_exist(path: Path) -> None:
         send(Destination("pacs", "ARCHIVE", "nowhere.invalid", 104, timedelta(seconds=5)), path)
 
 
-def test_an_archive_that_accepts_and_never_answers(path: Path) -> None:
-    with archive(None) as (port, _), pytest.raises(PeerUnavailable, match="no answer came within"):
+def test_an_archive_that_answers_but_not_to_this_object(path: Path) -> None:
+    with archive(None) as (port, _), pytest.raises(PeerBusy, match=r"no answer came within .* it answers a C-ECHO"):
         send(to(port, seconds=1), path)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("sent", [signal.SIGSTOP, signal.SIGKILL])
+def test_an_archive_that_hangs_or_dies_while_it_receives(sent: signal.Signals, path: Path, tmp_path: Path) -> None:
+    port = free_port()
+    command = [program("storescp"), "--sleep-during", "1", "-od", str(tmp_path), str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(port, process)
+        timer = threading.Timer(0.5, process.send_signal, [sent])
+        timer.start()
+        with pytest.raises(PeerUnavailable, match=r"no answer came within|broke before an answer came"):
+            send(to(port, seconds=2), path)
+        timer.join()
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("option", ["--abort-during", "--abort-after"])
+def test_an_archive_that_drops_every_association(option: str, path: Path, tmp_path: Path) -> None:
+    with storescp(tmp_path, option) as port, pytest.raises(PeerBusy, match="broke before an answer came"):
+        send(to(port), path)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom.dimse_primitives import C_STORE
 
 from ocunet_pacs.delivery.cstore import CStoreSender, Destination
-from ocunet_pacs.domain.errors import PeerRefused, PeerUnavailable
+from ocunet_pacs.domain.errors import DeliveryError, PeerBusy, PeerRefused, PeerUnavailable
 from tests.dcmtk import HOST, free_port, storescp
 from tests.integration.objects import OP_8_BIT, photograph, write
 from tests.integration.results import COMPREHENSIVE_3D, SECONDARY_CAPTURE, heatmap, report
@@ -117,7 +117,7 @@ def test_a_peer_that_ends_it_with_each_object_is_asked_twice_at_most(paths: list
     with small_archive(TAKES, abort) as archive:
         ours = sender(archive.port)
         ours.send(paths[0])
-        with pytest.raises(PeerUnavailable, match="before an answer came"):
+        with pytest.raises(PeerBusy, match="before an answer came; yet it answers a C-ECHO"):
             ours.send(paths[1])
         assert archive.uids == [uid(paths[0]), uid(paths[1]), uid(paths[1])]
         archive.wait_until_empty()
@@ -134,7 +134,7 @@ def test_an_answer_that_comes_too_late_is_nobodys(paths: list[Path]) -> None:
 
     with small_archive(TAKES, answer) as archive:
         ours = sender(archive.port, timeout=1)
-        with pytest.raises(PeerUnavailable, match="no answer came within"):
+        with pytest.raises(PeerBusy, match="no answer came within"):
             ours.send(paths[0])
         late.set()
         for path in paths:
@@ -161,9 +161,9 @@ def test_a_second_answer_is_not_taken_for_the_next_objects(paths: list[Path]) ->
 
     with small_archive(TAKES, answer) as archive:
         ours = sender(archive.port)
-        with suppress(PeerUnavailable):
+        with suppress(PeerBusy):
             ours.send(paths[0])
-        with pytest.raises((PeerRefused, PeerUnavailable)):
+        with pytest.raises((PeerRefused, PeerBusy)):
             ours.send(paths[1])
         ours.close()
 
@@ -175,7 +175,7 @@ def test_an_answer_to_another_request_is_not_believed(paths: list[Path]) -> None
 
     with small_archive(TAKES, answer) as archive:
         ours = sender(archive.port)
-        with pytest.raises(PeerUnavailable, match="answered what was not asked"):
+        with pytest.raises(PeerBusy, match="answered what was not asked"):
             ours.send(paths[0])
         archive.wait_until_empty()
 
@@ -210,6 +210,42 @@ def test_threads_have_one_each_and_every_object_arrives_once(tmp_path: Path) -> 
         assert sorted(archive.uids) == sorted(outcomes)
     assert {u for u, stored in outcomes.items() if not stored} == refused
     assert len(outcomes) == 60
+
+
+@pytest.mark.parametrize("idle", [0.0, 5.0])
+def test_threads_share_what_a_peer_allows(idle: float, tmp_path: Path) -> None:
+    everything = [write(report(), tmp_path / f"{n}.dcm") for n in range(24)]
+    other = write(photograph(), tmp_path / "photograph.dcm")
+    problems: list[Exception] = []
+    with small_archive(TAKES, maximum_associations=1) as archive:
+        ours = sender(archive.port, idle=idle)
+
+        def work(some: list[Path]) -> None:
+            try:
+                for path in some:
+                    ours.send(path)
+            except DeliveryError as error:
+                problems.append(error)
+
+        threads = [threading.Thread(target=work, args=(everything[n::4],)) for n in range(4)]
+        threads.append(threading.Thread(target=work, args=([other] * 3,)))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        ours.close()
+    assert problems == []
+    assert sorted(archive.uids) == sorted([*map(uid, everything), *[uid(other)] * 3])
+
+
+def test_a_peer_that_others_keep_busy(paths: list[Path]) -> None:
+    with small_archive(TAKES, maximum_associations=1) as archive:
+        others = sender(archive.port, idle=60)
+        others.send(paths[0])
+        with pytest.raises(PeerUnavailable, match="rejects associations for now"):
+            sender(archive.port).send(paths[1])
+        others.close()
+        archive.wait_until_empty()
 
 
 def test_it_is_released_after_a_hundred_objects(tmp_path: Path) -> None:
