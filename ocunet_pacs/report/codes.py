@@ -6,12 +6,13 @@ them. 99OCUNET is our private scheme; objects that use it identify it in Coding 
 
 from __future__ import annotations
 
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from highdicom.sr import CodedConcept
 
-from ocunet_pacs.domain.labels import BY_NAME, PRIVATE_SCHEME, RETINA, SNOMED_CT, Code, Label, Urgency
+from ocunet_pacs.domain.labels import BY_NAME, LABELS, PRIVATE_SCHEME, RETINA, SNOMED_CT, Code, Label, Urgency
 from ocunet_pacs.domain.study import Laterality
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ PROCEDURE_REPORTED = _dcm("121058", "Procedure reported")
 CAMERA_FUNDOSCOPY = _sct("314971001", "Camera fundoscopy")
 PROCESSING_EQUIPMENT = _dcm("109102", "Processing Equipment")
 SUMMARY = _dcm("121111", "Summary")
+CONCLUSIONS = _dcm("121076", "Conclusions")
 COMMENT = _dcm("121106", "Comment")
 
 # Image library (TID 1600, 1602)
@@ -75,6 +77,8 @@ ALGORITHM_MANUFACTURER = _dcm("122405", "Algorithm Manufacturer")
 ALGORITHM_PARAMETERS = _dcm("111002", "Algorithm Parameters")
 PROBABILITY = _dcm("122157", "Probability")
 PERCENT = Code("%", "UCUM", "%")
+DERIVATION = _dcm("121401", "Derivation")
+MAXIMUM = _sct("56851009", "Maximum")
 SOURCE_OF_MEASUREMENT = _dcm("121112", "Source of Measurement")
 PRESENT = _sct("52101004", "Present")
 INDETERMINATE = _sct("82334004", "Indeterminate")
@@ -113,7 +117,7 @@ MODALITIES: Mapping[str, Code] = MappingProxyType(
 
 URGENCY_CODES: Mapping[Urgency, Code] = MappingProxyType(
     {
-        Urgency.NONE: Code("NONE", PRIVATE_SCHEME, "None on its own"),
+        Urgency.NONE: Code("NONE", PRIVATE_SCHEME, "None suggested"),
         Urgency.REPEAT_IMAGE: Code("REPEAT_IMAGE", PRIVATE_SCHEME, "Repeat the photograph"),
         Urgency.ROUTINE: Code("ROUTINE", PRIVATE_SCHEME, "Routine"),
         Urgency.SOON: Code("SOON", PRIVATE_SCHEME, "Soon"),
@@ -137,3 +141,19 @@ def label_of(name: str) -> Label:
     """The label's row. A bundle's label that we do not know is a private finding of the retina under its own name."""
     known = BY_NAME.get(name)
     return known or Label(name, name, Code(name[:16], PRIVATE_SCHEME, name[:64]), RETINA, "finding", Urgency.NONE)
+
+
+@cache
+def meanings() -> Mapping[tuple[str, str], str]:
+    """The meaning of every code that our reports hold, by scheme and value."""
+    tables = (LATERALITY_CODES, MODALITIES, URGENCY_CODES)
+    found = [value for value in globals().values() if isinstance(value, Code)]
+    found += [code for table in tables for code in table.values()]
+    found += [code for label in LABELS for code in (label.code, label.site)]
+    return MappingProxyType({(code.scheme, code.value): code.meaning for code in found})
+
+
+@cache
+def label_by_code() -> Mapping[tuple[str, str], Label]:
+    """The labels by scheme and value of their codes."""
+    return MappingProxyType({(label.code.scheme, label.code.value): label for label in LABELS})

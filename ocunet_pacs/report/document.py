@@ -143,16 +143,16 @@ class _Paper(FPDF):
     def summary(self) -> None:
         """What each eye comes to."""
         self._heading("Summary")
-        for is_detail, words in self._report.summary_lines:
-            self._item(words, 9.5 if is_detail else 11, 4 if is_detail else 0)
+        for words in self._report.summary:
+            self._item(words, 11, 0)
 
     def results(self) -> None:
         """Every statement, eye by eye."""
-        for eye, heading in EYES.items():
+        for eye in EYES:
             statements = self._report.of_eye(eye)
             if not statements:
                 continue
-            self._heading(heading)
+            self._heading(self._report.heading_of(eye))
             with self._table((70, 24, 22, 32, 30)) as table:
                 table.row(("Label", "Probability", "Threshold", "Statement", "Suggested urgency of review"))
                 for statement in statements:

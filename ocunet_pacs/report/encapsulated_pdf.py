@@ -19,8 +19,9 @@ from pydicom.encaps import get_frame
 from ocunet_pacs.domain.result import MadeObject, OutputKind, derive_uid
 from ocunet_pacs.report import codes, header
 from ocunet_pacs.report.document import Figure, render
-from ocunet_pacs.report.picture_rules import ENCAPSULATED_PDF, check_pdf
+from ocunet_pacs.report.picture_rules import ENCAPSULATED_PDF
 from ocunet_pacs.report.reading import read_report
+from ocunet_pacs.report.validate import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,7 +74,7 @@ def build_pdf(report: Dataset | bytes, pictures: Mapping[str, bytes | Path], *, 
     _describe(ds, source, [statement.eye for statement in read.statements])
     ds.EncapsulatedDocument = document + b"\0" * (len(document) % 2)
     ds.EncapsulatedDocumentLength = len(document)
-    check_pdf(ds)
+    check(ds, OutputKind.PDF)
     return MadeObject(
         OutputKind.PDF, ENCAPSULATED_PDF, str(ds.SOPInstanceUID), str(ds.SeriesInstanceUID), header.encode(ds)
     )

@@ -17,7 +17,7 @@ from ocunet_pacs.domain.labels import PRIVATE_SCHEME, Code
 from ocunet_pacs.domain.result import derive_uid
 from ocunet_pacs.domain.study import ReasonCode
 from ocunet_pacs.imaging.header import MANUFACTURER, MODEL_NAME
-from ocunet_pacs.report import codes, fhir_study, wording
+from ocunet_pacs.report import codes, fhir_study, remarks, wording
 from ocunet_pacs.report.fhir_observations import observations
 from ocunet_pacs.report.fhir_shared import Made, Shared
 from ocunet_pacs.report.fhir_terms import (
@@ -177,12 +177,11 @@ def _diagnostic_report(shared: Shared, report: Dataset, results: Sequence[Made])
 
 
 def _conclusion(result: StudyResult, report: Dataset, settings: ReportSettings) -> list[str]:
-    """The structured report's own words: warnings, eye by eye without sentences about single images, contradictions."""
+    """The structured report's own words: warnings, urgency, eye by eye, contradictions."""
     read = read_report(report)
-    summary = [words for is_detail, words in read.summary_lines if not is_detail]
-    revision = [wording.revision_words(result)] if fhir_study.predecessor_uid(report) else []
-    against = [words for image in result.images if (words := wording.contradiction(image, settings))]
-    return [clean(words) for words in (*read.banner, *summary, *against, *revision, wording.DISCLAIMER)]
+    revision = [remarks.revision(result)] if fhir_study.predecessor_uid(report) else []
+    against = [words for image in result.images if (words := remarks.contradiction(image, settings))]
+    return [clean(words) for words in (*read.banner, *read.summary, *against, *revision, wording.DISCLAIMER)]
 
 
 def _narrative(title: str, lines: Sequence[str]) -> str:

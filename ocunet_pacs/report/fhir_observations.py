@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ocunet_pacs.domain.labels import Urgency
-from ocunet_pacs.report import codes, ordering, wording
+from ocunet_pacs.report import codes, ordering, remarks, summary, wording
+from ocunet_pacs.report.caveats import caveat_of
 from ocunet_pacs.report.codes import label_of
 from ocunet_pacs.report.eyes import by_exceptions, eyes
 from ocunet_pacs.report.fhir_shared import Made, Shared, notes, observation, title
@@ -25,6 +25,7 @@ from ocunet_pacs.report.fhir_terms import (
     probability_of,
     terminology,
 )
+from ocunet_pacs.report.urgency import study_urgency
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +75,7 @@ def _label(shared: Shared, eye: Eye, found: Leading) -> Made:
         referenceRange=[_threshold(score)],
         note=notes(
             f"Highest of {of} images of this eye; above threshold in {found.above}." if of > 1 else "",
-            label.caveat[:1].upper() + label.caveat[1:],
+            caveat_of(label),
             wording.exceptions(image.despite) if image.despite else "",
         ),
         component=[
@@ -119,8 +120,8 @@ def _eye(shared: Shared, eye: Eye, members: Sequence[Made]) -> Made:
         eye.laterality,
         valueCodeableConcept=coded(value, words),
         note=notes(
-            wording.eye_words(eye, shared.report_settings),
-            *(wording.contradiction(image, shared.report_settings) for image in images),
+            summary.eye_words(eye, shared.report_settings),
+            *(remarks.contradiction(image, shared.report_settings) for image in images),
             *(f"{wording.places(same)}: {wording.exceptions(same[0].despite)}" for same in by_exceptions(images)),
             wording.BELOW,
             wording.DISCLAIMER,
@@ -197,9 +198,7 @@ def _missed(shared: Shared, eye: Eye, reasons: tuple[ReasonCode, ...], images: S
 def _urgency(shared: Shared) -> Made:
     """The highest urgency of review that the findings suggest."""
     images = [image for image in shared.result.images if image.assessed]
-    settings = shared.report_settings
-    labels = (label_of(s.label) for image in images for s in ordering.findings(image, settings))
-    highest = max((settings.urgency(label) for label in labels), key=lambda u: u.rank, default=Urgency.NONE)
+    highest = study_urgency(images, shared.report_settings)
     return observation(
         shared,
         shared.uid("urgency"),

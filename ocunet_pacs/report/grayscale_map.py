@@ -17,8 +17,9 @@ from ocunet_pacs.imaging.header import SERIES_NAME
 from ocunet_pacs.report import codes, header, ordering
 from ocunet_pacs.report.derived_image import derived_image, describe_derivation
 from ocunet_pacs.report.painting import spread
-from ocunet_pacs.report.picture_rules import GRAYSCALE_SECONDARY_CAPTURE, check_map
+from ocunet_pacs.report.picture_rules import GRAYSCALE_SECONDARY_CAPTURE
 from ocunet_pacs.report.secondary_capture import heatmap_uid
+from ocunet_pacs.report.validate import check
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +69,7 @@ def build_map(
         codes.CLASS_ACTIVATION,
     )
     _set_frames(ds, labels, _frames(labels, photograph, classification))
-    check_map(ds)
+    check(ds, OutputKind.MAP)
     return MadeObject(
         OutputKind.MAP,
         GRAYSCALE_SECONDARY_CAPTURE,

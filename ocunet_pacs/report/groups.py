@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ocunet_pacs.domain.result import derive_uid
-from ocunet_pacs.domain.study import ReasonCode
+from ocunet_pacs.domain.study import Laterality, ReasonCode
 from ocunet_pacs.imaging.header import MANUFACTURER
-from ocunet_pacs.report import codes, ordering, tree, wording
+from ocunet_pacs.report import codes, ordering, remarks, summary, tree, wording
+from ocunet_pacs.report.caveats import caveat_of
 from ocunet_pacs.report.secondary_capture import heatmap_uid
 from ocunet_pacs.report.tree import Relation
 
@@ -52,8 +53,9 @@ def measurement_groups(context: GroupContext) -> list[ContentItem]:
     """The groups of the whole study, OD first."""
     groups = []
     images = context.result.images
-    # What is no photograph has no group, unless there would be none at all.
-    shown = [image for image in images if not image.is_context] or list(images)
+    # What is no photograph has no group, unless there would be none at all, and is of no eye.
+    unknown = Laterality.UNKNOWN
+    shown = [i for i in images if not i.is_context] or [replace(i, laterality=unknown) for i in images]
     for image in ordering.by_eye(shown):
         peers = [i for i in shown if i.laterality is image.laterality]
         if image.assessed:
@@ -82,15 +84,15 @@ def _label_group(
     )
     if ordering.is_finding(score):
         items.append(tree.code(codes.FINDING, label.code))
-    items.append(_site(image, label.site))
+    items.append(site_of(image.laterality, label.site))
     items += _algorithm(context, score)
-    items.append(_probability(context, image, score))
+    items.append(_probability(image, score))
     items.append(_statement(image, score, label))
-    if score.positive and ordering.is_finding(score):
-        urgency = codes.URGENCY_CODES[context.settings.urgency(label)]
-        items.append(tree.code(codes.SUGGESTED_URGENCY, urgency))
-    if label.caveat:
-        items.append(tree.text(codes.COMMENT, label.caveat[0].upper() + label.caveat[1:]))
+    urgency = context.settings.urgency(label)
+    if score.positive and (ordering.is_finding(score) or (score.label == ordering.COMPOSITE and urgency.rank)):
+        items.append(tree.code(codes.SUGGESTED_URGENCY, codes.URGENCY_CODES[urgency]))
+    if caveat_of(label):
+        items.append(tree.text(codes.COMMENT, caveat_of(label)))
     items += _exceptions(image)
     items += _references(context, image, score)
     return tree.container(codes.MEASUREMENT_GROUP, items, "1501")
@@ -115,10 +117,10 @@ def _nothing_group(context: GroupContext, image: ImageResult, peers: Sequence[Im
     """An assessed image without any positive label, the normal class included: said, not left out."""
     name = wording.tracking_identifier(image, "no label above threshold", peers, context.result.bundle)
     items = _tracking(context, image, name, "")
-    items.append(_site(image, codes.label_of(ordering.NORMAL).site))
+    items.append(site_of(image.laterality, codes.label_of(ordering.NORMAL).site))
     items += _algorithm(context, None)
     items.append(tree.code(codes.NORMALITY, codes.UNDETERMINED))
-    items.append(tree.text(codes.COMMENT, wording.image_words(image, context.settings)))
+    items.append(tree.text(codes.COMMENT, summary.image_words(image, context.settings)))
     items += _exceptions(image)
     items += _references(context, image, None)
     return tree.container(codes.MEASUREMENT_GROUP, items, "1501")
@@ -128,11 +130,11 @@ def _unassessed_group(context: GroupContext, image: ImageResult, peers: Sequence
     """An image without results, with the reason."""
     name = wording.tracking_identifier(image, "not assessed", peers, context.result.bundle)
     items = _tracking(context, image, name, "")
-    if image.laterality in codes.LATERALITY_CODES:
-        items.append(_site(image, codes.EYE))
+    if image.laterality is not Laterality.UNKNOWN:
+        items.append(site_of(image.laterality, codes.EYE))
     poor = any(reason.code in _QUALITY for reason in image.reasons)
     items.append(tree.code(codes.QUALITY_ASSESSMENT, codes.INSUFFICIENT_QUALITY if poor else codes.UNDETERMINED))
-    items.append(tree.text(codes.COMMENT, wording.not_assessed([image])))
+    items.append(tree.text(codes.COMMENT, remarks.not_assessed([image])))
     items += _references(context, image, None)
     return tree.container(codes.MEASUREMENT_GROUP, items, "1501")
 
@@ -156,9 +158,10 @@ def _tracking(context: GroupContext, image: ImageResult, name: str, label: str) 
     ]
 
 
-def _site(image: ImageResult, site: Code) -> ContentItem:
+def site_of(laterality: Laterality, site: Code) -> ContentItem:
+    """The finding site in this eye; without a side where nobody knows it."""
     item = tree.code(codes.FINDING_SITE, site, Relation.HAS_CONCEPT_MOD)
-    side = codes.LATERALITY_CODES.get(image.laterality)
+    side = codes.LATERALITY_CODES.get(laterality)
     if side is None:
         return item
     return tree.below(item, tree.code(codes.LATERALITY, side, Relation.HAS_CONCEPT_MOD))
@@ -168,9 +171,11 @@ def _algorithm(context: GroupContext, score: LabelScore | None) -> list[ContentI
     """TID 4019."""
     bundle = context.result.bundle
     name = bundle.name if bundle.trained else f"{bundle.name} (UNTRAINED)"
-    parameters = [f"temperature={bundle.temperature:g}", f"bundle sha256={bundle.digest}"]
-    if bundle.operating_point != "default":
-        parameters.append(f"operating point={bundle.operating_point}")
+    parameters = [
+        f"temperature={bundle.temperature:g}",
+        f"bundle sha256={bundle.digest}",
+        f"operating point={bundle.operating_point}",
+    ]
     if score is not None:
         parameters.insert(0, f"threshold={score.threshold:g}")
     return [
@@ -181,15 +186,14 @@ def _algorithm(context: GroupContext, score: LabelScore | None) -> list[ContentI
     ]
 
 
-def _probability(context: GroupContext, image: ImageResult, score: LabelScore) -> ContentItem:
+def _probability(image: ImageResult, score: LabelScore) -> ContentItem:
     number = tree.number(codes.PROBABILITY, round(100 * score.probability, 2), codes.PERCENT)
-    if image.sop_instance_uid not in context.sources:
-        return number
     # Readers that expect every number to rest on something fail on a number without children.
-    return tree.below(number, _source_image(image, Relation.INFERRED_FROM))
+    return tree.below(number, source_image(image, Relation.INFERRED_FROM))
 
 
-def _source_image(image: ImageResult, relation: Relation) -> ContentItem:
+def source_image(image: ImageResult, relation: Relation) -> ContentItem:
+    """The photograph, or the frame of it, that a statement is about."""
     return tree.image(
         codes.SOURCE_OF_MEASUREMENT, image.sop_class_uid, image.sop_instance_uid, image.frame, relation=relation
     )
@@ -200,7 +204,7 @@ def _references(context: GroupContext, image: ImageResult, score: LabelScore | N
     items = []
     source = context.sources.get(image.sop_instance_uid)
     if source is not None and "Rows" in source:
-        items.append(_source_image(image, Relation.CONTAINS))
+        items.append(source_image(image, Relation.CONTAINS))
     elif source is not None:
         items.append(tree.composite(codes.SOURCE, image.sop_class_uid, image.sop_instance_uid))
     heatmap = context.heatmap_of(image)

@@ -105,6 +105,7 @@ _OF_THE_IMAGE = (
     "LossyImageCompression",
     "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
+    "CodingSchemeIdentificationSequence",
 )
 _TAGS = tuple(int(Tag(keyword)) for keyword in REQUIRED + OPTIONAL + _OF_THE_IMAGE)
 
@@ -256,13 +257,23 @@ def station_of(paths: Iterable[Path]) -> str:
     return ""
 
 
-def set_private_scheme(ds: Dataset) -> None:
-    """Coding Scheme Identification Sequence for our private codes (PS3.3 C.12.1)."""
+def set_private_scheme(ds: Dataset, sources: Iterable[Dataset] = ()) -> None:
+    """Coding Scheme Identification Sequence for the private codes in `ds` (PS3.3 C.12.1), which is complete but for it.
+
+    Ours, and those that came with copied attributes, as far as the photographs identify them.
+    """
     scheme = Dataset()
     scheme.CodingSchemeDesignator = PRIVATE_SCHEME
     scheme.CodingSchemeName = codes.PRIVATE_SCHEME_NAME
     scheme.CodingSchemeResponsibleOrganization = "OcuNet PACS"
-    ds.CodingSchemeIdentificationSequence = [scheme]
+    known = {
+        str(item.get("CodingSchemeDesignator", "")): item
+        for source in sources
+        for item in source.get("CodingSchemeIdentificationSequence") or ()
+    }
+    used = {str(element.value) for element in ds.iterall() if element.keyword == "CodingSchemeDesignator"}
+    copied = [deepcopy(known[name]) for name in sorted(used & known.keys() - {PRIVATE_SCHEME, ""})]
+    ds.CodingSchemeIdentificationSequence = [scheme, *copied]
 
 
 def encode(ds: Dataset, syntax: UID = ExplicitVRLittleEndian) -> bytes:

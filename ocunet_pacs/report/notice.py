@@ -7,7 +7,6 @@ from datetime import UTC
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ocunet_pacs.domain.labels import Urgency
 from ocunet_pacs.domain.result import derive_uid
 from ocunet_pacs.imaging.header import MODEL_NAME
 from ocunet_pacs.logs import study_digest
@@ -15,6 +14,7 @@ from ocunet_pacs.report import wording
 from ocunet_pacs.report.codes import label_of
 from ocunet_pacs.report.eyes import eyes
 from ocunet_pacs.report.fhir_terms import clean, readable
+from ocunet_pacs.report.urgency import study_urgency
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -69,7 +69,7 @@ def build_notice(
     notice = {
         "id": notice_uid(result),
         "kind": "urgent_study",
-        "urgency": found[0]["urgency"] if found else Urgency.NONE.value,
+        "urgency": study_urgency(result.images, settings).value,
         "study": study,
         "findings": found,
         "not_assessed": sum(1 for image in result.images if not image.assessed and not image.is_context),

@@ -1,4 +1,4 @@
-"""Our own checks on heatmaps, maps and documents before they leave, as rows like those of `validate`."""
+"""Rules for heatmaps, maps and documents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydicom.tag import Tag
 from ocunet_pacs.report import codes
 from ocunet_pacs.report.codes import same_concept
 from ocunet_pacs.report.report_settings import SR_CLASSES
-from ocunet_pacs.report.validate import COMMON, Rule, check, purposes
+from ocunet_pacs.report.rules import Rule
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -20,8 +20,14 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 GRAYSCALE_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7.2"
 ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 
+_DERIVED = ["DERIVED", "SECONDARY"]
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 _PDF_TYPE_1_AND_2 = ("AcquisitionDateTime", "DocumentTitle", "ConceptNameCodeSequence", "ConversionType")
+
+
+def _purposes(ds: Dataset, keyword: str) -> list[Dataset]:
+    """Purpose of Reference of each item of the sequence `keyword`."""
+    return [item.PurposeOfReferenceCodeSequence[0] for item in ds.get(keyword, ())]
 
 
 def _count(ds: Dataset, keyword: str) -> int:
@@ -77,83 +83,109 @@ def _document_fits(ds: Dataset) -> bool:
 
 
 PICTURE = (
-    Rule("the image is derived and secondary", lambda ds: list(ds.ImageType[:2]) == ["DERIVED", "SECONDARY"]),
-    Rule("the conversion type is WSD", lambda ds: ds.get("ConversionType") == "WSD"),
-    Rule("no recognizable visual features", lambda ds: ds.get("RecognizableVisualFeatures") == "NO"),
     Rule(
+        "P01",
+        "the image is derived and secondary",
+        "PS3.3 C.7.6.1.1.2",
+        lambda ds: list(ds.ImageType[:2]) == _DERIVED,
+    ),
+    Rule("P02", "the conversion type is WSD", "PS3.3 C.8.6.1", lambda ds: ds.ConversionType == "WSD"),
+    Rule("P03", "no recognizable visual features", "PS3.3 C.7.6.1", lambda ds: ds.RecognizableVisualFeatures == "NO"),
+    Rule(
+        "P04",
         "the source image is named with its purpose",
-        lambda ds: [same_concept(p, codes.PROCESSING_SOURCE) for p in purposes(ds, "SourceImageSequence")] == [True],
+        "PS3.3 C.7.6.1.1.4",
+        lambda ds: [same_concept(p, codes.PROCESSING_SOURCE) for p in _purposes(ds, "SourceImageSequence")] == [True],
     ),
     Rule(
+        "P05",
         "the derivation is described",
-        lambda ds: bool(ds.get("DerivationDescription")) and bool(ds.get("DerivationCodeSequence")),
+        "PS3.3 C.7.6.1.1.3",
+        lambda ds: bool(ds.DerivationDescription) and bool(ds.DerivationCodeSequence),
     ),
-    Rule("loss is stated and never undone", _loss_is_told),
-    Rule("no spacing is claimed", lambda ds: not any(keyword in ds for keyword in _SPACINGS)),
-    Rule("the eye is R or L or not said", lambda ds: ds.get("ImageLaterality", "R") in {"R", "L"}),
-    Rule("patient orientation is present", lambda ds: "PatientOrientation" in ds),
-    Rule("the image says that it is no diagnosis", lambda ds: "Not a diagnosis" in ds.ImageComments),
+    Rule("P06", "loss is stated and never undone", "PS3.3 C.7.6.1.1.5", _loss_is_told),
+    Rule(
+        "P07",
+        "no spacing is claimed",
+        "promise: a picture of a picture measures nothing",
+        lambda ds: not any(keyword in ds for keyword in _SPACINGS),
+    ),
+    Rule(
+        "P08",
+        "the eye is R or L or not said",
+        "promise: never guessed",
+        lambda ds: ds.get("ImageLaterality", "R") in {"R", "L"},
+    ),
+    Rule("P09", "patient orientation is present", "PS3.3 C.7.6.1", lambda ds: "PatientOrientation" in ds),
+    Rule(
+        "P10",
+        "the image says that it is no diagnosis",
+        "promise: decision support",
+        lambda ds: "Not a diagnosis" in ds.ImageComments,
+    ),
 )
 HEATMAP = (
-    Rule("the SOP class is Secondary Capture", lambda ds: ds.SOPClassUID == SECONDARY_CAPTURE),
+    Rule("H01", "the SOP class is Secondary Capture", "PS3.3 A.8.1", lambda ds: ds.SOPClassUID == SECONDARY_CAPTURE),
     *PICTURE,
-    Rule("text is burned in and said to be", lambda ds: ds.get("BurnedInAnnotation") == "YES"),
-    Rule("8 bit RGB, or YBR_FULL_422 where it is JPEG", _colours_fit),
-    Rule("the pixel data has the picture's size", _heatmap_pixels_fit),
+    Rule("H02", "text is burned in and said to be", "PS3.3 C.7.6.1", lambda ds: ds.BurnedInAnnotation == "YES"),
+    Rule("H03", "8 bit RGB, or YBR_FULL_422 where it is JPEG", "PS3.3 C.7.6.3.1.2", _colours_fit),
+    Rule("H04", "the pixel data has the picture's size", "PS3.5 section 8", _heatmap_pixels_fit),
 )
 MAP = (
     Rule(
+        "M01",
         "the SOP class is Multi-frame Grayscale Byte Secondary Capture",
+        "PS3.3 A.8.3",
         lambda ds: ds.SOPClassUID == GRAYSCALE_SECONDARY_CAPTURE,
     ),
     *PICTURE,
-    Rule("no text is burned in", lambda ds: ds.get("BurnedInAnnotation") == "NO"),
+    Rule("M02", "no text is burned in", "PS3.3 C.7.6.1", lambda ds: ds.BurnedInAnnotation == "NO"),
     Rule(
+        "M03",
         "8 bit grey",
+        "PS3.3 A.8.3.4",
         lambda ds: (
             (ds.PhotometricInterpretation, ds.SamplesPerPixel, ds.BitsAllocated) == ("MONOCHROME2", 1, 8)
             and ds.PresentationLUTShape == "IDENTITY"
         ),
     ),
     Rule(
+        "M04",
         "stored values are the values shown",
+        "PS3.3 A.8.3.4",
         lambda ds: (ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType) == (0, 1, "US"),
     ),
-    Rule("each of several frames has its label's name", _frames_are_named),
-    Rule("the pixel data has the frames' size", _map_pixels_fit),
+    Rule("M05", "each of several frames has its label's name", "PS3.3 C.7.6.5", _frames_are_named),
+    Rule("M06", "the pixel data has the frames' size", "PS3.5 section 8", _map_pixels_fit),
 )
 PDF = (
-    Rule("the SOP class is Encapsulated PDF", lambda ds: ds.SOPClassUID == ENCAPSULATED_PDF),
-    Rule("the modality is DOC", lambda ds: ds.Modality == "DOC"),
-    Rule("type 1 and 2 attributes of a document are present", lambda ds: all(k in ds for k in _PDF_TYPE_1_AND_2)),
-    Rule("the document is a PDF of the length that is stated", _document_fits),
-    Rule("it is called application/pdf", lambda ds: ds.get("MIMETypeOfEncapsulatedDocument") == "application/pdf"),
-    Rule("names are burned in and said to be", lambda ds: ds.get("BurnedInAnnotation") == "YES"),
-    Rule("it is not verified", lambda ds: ds.get("VerificationFlag") == "UNVERIFIED"),
-    Rule("the title is coded", lambda ds: len(ds.ConceptNameCodeSequence) == 1),
+    Rule("D01", "the SOP class is Encapsulated PDF", "PS3.3 A.45.1", lambda ds: ds.SOPClassUID == ENCAPSULATED_PDF),
+    Rule("D02", "the modality is DOC", "PS3.3 C.24.1", lambda ds: ds.get("Modality", "DOC") == "DOC"),
     Rule(
+        "D03",
+        "type 1 and 2 attributes of a document are present",
+        "PS3.3 C.24.2",
+        lambda ds: all(keyword in ds for keyword in _PDF_TYPE_1_AND_2),
+    ),
+    Rule("D04", "the document is a PDF of the length that is stated", "PS3.3 C.24.2", _document_fits),
+    Rule(
+        "D05",
+        "it is called application/pdf",
+        "PS3.3 C.24.2",
+        lambda ds: ds.MIMETypeOfEncapsulatedDocument == "application/pdf",
+    ),
+    Rule("D06", "names are burned in and said to be", "PS3.3 C.24.2", lambda ds: ds.BurnedInAnnotation == "YES"),
+    Rule("D07", "it is not verified", "promise: no person has looked", lambda ds: ds.VerificationFlag == "UNVERIFIED"),
+    Rule(
+        "D08",
+        "the title is coded",
+        "PS3.3 C.24.2",
+        lambda ds: "ConceptNameCodeSequence" not in ds or len(ds.ConceptNameCodeSequence) == 1,
+    ),
+    Rule(
+        "D09",
         "the report that it shows is among its sources",
-        lambda ds: any(i.ReferencedSOPClassUID in SR_CLASSES.values() for i in ds.SourceInstanceSequence),
+        "PS3.3 C.24.2",
+        lambda ds: any(item.ReferencedSOPClassUID in SR_CLASSES.values() for item in ds.SourceInstanceSequence),
     ),
 )
-_BY_CLASS = {SECONDARY_CAPTURE: HEATMAP, GRAYSCALE_SECONDARY_CAPTURE: MAP, ENCAPSULATED_PDF: PDF}
-
-
-def rules_of(sop_class_uid: str) -> tuple[Rule, ...]:
-    """All rules for a picture or document of ours of this class; none where the class is not of them."""
-    return COMMON + _BY_CLASS[sop_class_uid] if sop_class_uid in _BY_CLASS else ()
-
-
-def check_heatmap(ds: Dataset) -> None:
-    """InvalidReport naming the first rule that the heatmap breaks."""
-    check(ds, COMMON + HEATMAP)
-
-
-def check_map(ds: Dataset) -> None:
-    """InvalidReport naming the first rule that the grayscale map breaks."""
-    check(ds, COMMON + MAP)
-
-
-def check_pdf(ds: Dataset) -> None:
-    """InvalidReport naming the first rule that the encapsulated document breaks."""
-    check(ds, COMMON + PDF)

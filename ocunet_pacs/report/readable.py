@@ -51,7 +51,7 @@ def as_html(ds: Dataset, images: Mapping[str, bytes]) -> str:
     )
     report = read_report(ds)
     pictures = {uid: base64.b64encode(png).decode("ascii") for uid, png in images.items()}
-    eyes = [(heading, report.of_eye(eye)) for eye, heading in EYES.items() if report.of_eye(eye)]
+    eyes = [(report.heading_of(eye), report.of_eye(eye)) for eye in EYES if report.of_eye(eye)]
     figures = [(caption, pictures[uid]) for uid, caption in report.figures.items() if uid in pictures]
     page = environment.get_template("report.html")
     return page.render(report=report, eyes=eyes, figures=figures, share=wording.percent)
@@ -101,12 +101,12 @@ def _lines(report: ReadReport) -> Iterator[tuple[str, int, str]]:
         yield "body", 0, f"{name}: {value}"
     yield "faint", 0, f"Made {report.made} by {report.device}; {report.status}"
     yield "heading", 0, "Summary"
-    for is_detail, words in report.summary_lines:
-        yield ("faint", 4, words) if is_detail else ("body", 2, words)
-    for eye, heading in EYES.items():
+    for words in report.summary:
+        yield "body", 2, words
+    for eye in EYES:
         statements = report.of_eye(eye)
         if statements:
-            yield "heading", 0, heading
+            yield "heading", 0, report.heading_of(eye)
         for statement in statements:
             if not statement.assessed and statement.comments:
                 yield from (("body", 2, comment) for comment in statement.comments)

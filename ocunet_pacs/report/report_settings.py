@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ocunet_pacs.domain.labels import Label, Urgency
 
-TEMPLATE_VERSION = 2
+TEMPLATE_VERSION = 3
 """Counts changes of what reports say or heatmaps look like: raise it with every such change."""
 
 SR_CLASSES = {

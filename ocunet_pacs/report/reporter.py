@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING
 
 from pydicom import dcmread
 
-from ocunet_pacs.domain.labels import Urgency
 from ocunet_pacs.domain.result import MadeObject, OutputKind, derive_uid
 from ocunet_pacs.domain.routes import UNCOMPRESSED, Form, Routes
-from ocunet_pacs.report import ordering
-from ocunet_pacs.report.codes import label_of
 from ocunet_pacs.report.encapsulated_pdf import build_pdf
 from ocunet_pacs.report.fhir import build_fhir
 from ocunet_pacs.report.grayscale_map import build_map
@@ -20,12 +17,14 @@ from ocunet_pacs.report.header import station_of
 from ocunet_pacs.report.notice import build_notice
 from ocunet_pacs.report.secondary_capture import build_heatmap, build_heatmaps, heatmap_uid
 from ocunet_pacs.report.structured_report import build_report
+from ocunet_pacs.report.urgency import study_urgency
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
     from pathlib import Path
 
+    from ocunet_pacs.domain.labels import Urgency
     from ocunet_pacs.domain.result import (
         BundleRef,
         Classification,
@@ -119,9 +118,7 @@ class Reports:
 
     def urgency(self, result: StudyResult) -> Urgency:
         """The highest urgency of review that the study's findings suggest."""
-        found = (s for image in result.images for s in ordering.findings(image, self._settings))
-        urgencies = (self._settings.urgency(label_of(score.label)) for score in found)
-        return max(urgencies, key=lambda urgency: urgency.rank, default=Urgency.NONE)
+        return study_urgency(result.images, self._settings)
 
     def report(
         self, result: StudyResult, sources: Mapping[str, Path], pictures: Mapping[str, Output], form: Form = _USUAL

@@ -21,7 +21,8 @@ from ocunet_pacs.report import codes, header, ordering, wording
 from ocunet_pacs.report.chart import rows_of
 from ocunet_pacs.report.derived_image import add_jpeg_loss, derived_image, describe_derivation
 from ocunet_pacs.report.painting import Caption, Panel, paint
-from ocunet_pacs.report.picture_rules import SECONDARY_CAPTURE, check_heatmap
+from ocunet_pacs.report.picture_rules import SECONDARY_CAPTURE
+from ocunet_pacs.report.validate import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -113,7 +114,7 @@ def build_heatmaps(
 
 def _encoded(ds: Dataset, picture: RgbImage, encoding: str) -> MadeObject:
     syntax = _set_pixels(ds, picture, encoding)
-    check_heatmap(ds)
+    check(ds, OutputKind.HEATMAP)
     return MadeObject(
         OutputKind.HEATMAP,
         SECONDARY_CAPTURE,

@@ -1,10 +1,10 @@
 """One structured report a study: Comprehensive 3D SR after TID 1500, PS3.3 A.35.13 and PS3.16 Annex A.
 
 The tree, in the order that a reader meets it: what it is (and what warns of it: UNTRAINED, objects of the same study
-that name another patient), the summary per eye, the image
+that name another patient), how soon a person should look, the summary and the coded conclusions per eye, the image
 library, one measurement group for each image and label, and remarks: disclaimer, what was not assessed and why,
-contradictions, the model. TID 1500 is extensible: the texts at the top are additions, the remarks are its rows for
-qualitative evaluations.
+contradictions, the model. TID 1500 is extensible: what stands above the image library is an addition, the remarks are
+its rows for qualitative evaluations. docs/report.md shows an example.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from ocunet_pacs.domain.result import MadeObject, OutputKind, derive_uid
 from ocunet_pacs.domain.study import Reason, ReasonCode
 from ocunet_pacs.imaging.header import MANUFACTURER, MODEL_NAME, SERIES_NAME
 from ocunet_pacs.report import codes, header, ordering, tree, wording
+from ocunet_pacs.report.conclusions import conclusion_containers, urgency_item
 from ocunet_pacs.report.groups import GroupContext, measurement_groups
+from ocunet_pacs.report.remarks import remarks
 from ocunet_pacs.report.report_settings import SR_CLASSES
+from ocunet_pacs.report.summary import summary
 from ocunet_pacs.report.tree import Relation
-from ocunet_pacs.report.validate import check_report
+from ocunet_pacs.report.validate import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -62,12 +65,12 @@ def build_report(
     moment = header.set_time(ds, now)
     institution = header.institution_of(headers.values())
     header.set_equipment(ds, result.bundle, settings, software_version, moment=moment, institution=institution)
-    header.set_private_scheme(ds)
     root = _root(context)
     for element in root:
         ds.add(element)
+    header.set_private_scheme(ds, headers.values())
     ds.CurrentRequestedProcedureEvidenceSequence = evidence
-    check_report(ds)
+    check(ds, OutputKind.REPORT)
     content = header.encode(ds)
     return MadeObject(
         OutputKind.REPORT, ds.SOPClassUID, str(ds.SOPInstanceUID), str(ds.SeriesInstanceUID), content, form.id
@@ -86,6 +89,8 @@ def _read(result: StudyResult, sources: Mapping[str, Path]) -> dict[str, Dataset
         except BadInput:
             if image.assessed:
                 raise
+    if any(image.assessed and image.sop_instance_uid not in headers for image in result.images):
+        raise InvalidReport("photographs handed over: an image that was assessed is not among the sources")
     if not headers:
         raise BadInput(Reason(ReasonCode.UNREADABLE_DATASET, "no photograph of the study has a readable header"))
     return headers
@@ -125,12 +130,14 @@ def _root(context: GroupContext) -> ContentItem:
         *_observer(context),
         tree.code(codes.PROCEDURE_REPORTED, codes.CAMERA_FUNDOSCOPY, Relation.HAS_CONCEPT_MOD),
         *(tree.text(codes.COMMENT, line) for line in warnings),
-        *(tree.text(codes.SUMMARY, line) for line in wording.summary(result, settings)),
+        urgency_item(result.images, settings),
+        *(tree.text(codes.SUMMARY, line) for line in summary(result, settings)),
+        *conclusion_containers(context),
         _image_library(context),
         tree.container(codes.IMAGING_MEASUREMENTS, measurement_groups(context)),
         tree.container(
             codes.QUALITATIVE_EVALUATIONS,
-            [tree.text(codes.COMMENT, line) for line in wording.remarks(result, settings)],
+            [tree.text(codes.COMMENT, line) for line in remarks(result, settings, context.software_version)],
         ),
     ]
     return tree.container(codes.IMAGING_MEASUREMENT_REPORT, children, "1500", relation=None)
@@ -159,7 +166,7 @@ def _image_library(context: GroupContext) -> ContentItem:
         if source is not None and image.sop_instance_uid not in seen:
             seen.add(image.sop_instance_uid)
             frames = {i.laterality for i in context.result.images if i.sop_instance_uid == image.sop_instance_uid}
-            side = codes.LATERALITY_CODES.get(image.laterality) if len(frames) == 1 else None
+            side = codes.LATERALITY_CODES.get(image.laterality) if len(frames) == 1 and not image.is_context else None
             entries.append(_library_entry(image, source, side))
     return tree.container(codes.IMAGE_LIBRARY, [tree.container(codes.IMAGE_LIBRARY_GROUP, entries)])
 

@@ -21,6 +21,7 @@ from ocunet_pacs.domain.labels import BY_NAME, LABELS, Urgency
 from ocunet_pacs.domain.result import BundleRef, ImageResult, Predecessor, StudyResult, derive_uid
 from ocunet_pacs.domain.study import Laterality, Reason, ReasonCode
 from ocunet_pacs.report import fhir_terms
+from ocunet_pacs.report.caveats import caveat_of
 from ocunet_pacs.report.fhir import build_fhir
 from ocunet_pacs.report.fhir_settings import FhirSettings
 from ocunet_pacs.report.ordering import COMPOSITE, NORMAL
@@ -148,7 +149,7 @@ def test_says_of_every_label_what_it_is_where_how_probable_and_how_urgent(tmp_pa
         assert code(finding) == row.code.value
         assert code(component(said, "Finding Site")) == row.site.value
         assert code(component(said, "Suggested urgency of review")) == row.urgency.name
-        assert [note["text"].lower() for note in said.get("note", [])] == [row.caveat.lower()] * bool(row.caveat)
+        assert [note["text"] for note in said.get("note", [])] == [caveat_of(row)] * bool(caveat_of(row))
     overall = next(o for o in bundle.of("Observation") if o["code"]["text"] == "Suggested urgency of review")
     assert code(overall["valueCodeableConcept"]) == "EMERGENCY"
 
@@ -247,7 +248,7 @@ def test_the_device_says_software_model_and_operating_point(tmp_path: Path) -> N
     (device,) = sent(tmp_path, image(1), bundle=careful).of("Device")
     versions = {v["type"]["text"]: v["value"] for v in device["version"]}
     assert versions == {"software": "1.2.3", "model": "ocunet-v4", "model bundle, sha256": careful.digest}
-    assert "Operating point careful" in device["note"][0]["text"]
+    assert "operating point careful" in device["note"][0]["text"]
     (usual,) = sent(tmp_path, image(1)).of("Device")
     assert usual["identifier"][0] != device["identifier"][0]
 
@@ -287,7 +288,7 @@ def test_an_eye_with_several_images_says_its_highest_and_how_many(tmp_path: Path
     said = bundle.finding("DR", "R")
     assert said["valueQuantity"]["value"] == 80
     assert said["derivedFrom"][-1]["display"] == "OD image 2"
-    assert [note["text"] for note in said["note"]] == ["Highest of 3 images of this eye; above threshold in 2."]
+    assert said["note"][0]["text"] == "Highest of 3 images of this eye; above threshold in 2."
     eye = bundle.eye("R")
     assert len(eye["derivedFrom"]) == 4
     assert len(eye["hasMember"]) == 1
