@@ -11,7 +11,21 @@ from typing import Annotated
 
 import typer
 
-from ocunet_pacs.cli import backfill, config, db, demo, echo, jobs, model, predict, reprocess, roles, status, wrap
+from ocunet_pacs.cli import (
+    backfill,
+    config,
+    db,
+    demo,
+    echo,
+    jobs,
+    model,
+    predict,
+    reprocess,
+    roles,
+    status,
+    validate,
+    wrap,
+)
 
 app = typer.Typer(
     name="ocunet-pacs",
@@ -30,6 +44,7 @@ app.command("deliver")(roles.deliver)
 app.command("demo")(demo.demo)
 app.command("wrap")(wrap.wrap)
 app.command("predict")(predict.predict)
+app.command("validate")(validate.validate)
 app.add_typer(model.app, name="model", help="Model bundles: import, show, verify.")
 app.add_typer(jobs.app, name="jobs", help="The queue: list, show, retry, discard.")
 app.add_typer(backfill.app, name="backfill")

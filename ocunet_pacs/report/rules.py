@@ -45,9 +45,15 @@ class Object:
         return list(_with_items(self.ds))
 
     @cached_property
+    def unreadable(self) -> bool:
+        """Whether some value cannot be read as what its VR says."""
+        return any(element is None for ds in self.datasets for element in _elements(ds))
+
+    @cached_property
     def elements(self) -> list[Element]:
         """Every element that is neither a sequence nor pixels, those in items too."""
-        return [_element(element) for ds in self.datasets for element in ds if element.VR not in _BULKY]
+        every = (element for ds in self.datasets for element in _elements(ds) if element is not None)
+        return [_element(element) for element in every if element.VR not in _BULKY]
 
 
 _BULKY = frozenset({"SQ", "OB", "OD", "OF", "OL", "OV", "OW", "UN", "OB or OW"})
@@ -55,10 +61,21 @@ _BULKY = frozenset({"SQ", "OB", "OD", "OF", "OL", "OV", "OW", "UN", "OB or OW"})
 
 def _with_items(ds: Dataset) -> Iterator[Dataset]:
     yield ds
-    for element in ds:
-        if element.VR == "SQ":
+    for element in _elements(ds):
+        if element is not None and element.VR == "SQ":
             for item in element.value:
                 yield from _with_items(item)
+
+
+def _elements(ds: Dataset) -> Iterator[DataElement | None]:
+    """Its elements, None for one whose value cannot be read."""
+    for tag in sorted(ds.keys()):
+        try:
+            yield ds[tag]
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 -- pydicom raises a dozen kinds on a broken value
+            yield None
 
 
 def _element(element: DataElement) -> Element:
@@ -99,5 +116,7 @@ def _kept(rule: Rule, read: Object) -> bool:
         if rule.holds is not None:
             return bool(rule.holds(read.ds))
         return rule.true_of is not None and bool(rule.true_of(read))
-    except (ArithmeticError, AttributeError, LookupError, NotImplementedError, StopIteration, TypeError, ValueError):
-        return False  # an attribute that the rule reads is missing or malformed
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 -- an attribute that the rule reads is missing or malformed, in a dozen ways
+        return False

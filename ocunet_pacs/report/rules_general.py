@@ -93,4 +93,10 @@ GENERAL = (
     Rule("G07", "every text can be decoded and encoded", "PS3.5 section 6.1", true_of=_text),
     Rule("G08", "dates and times are real", "PS3.5 section 6.2", true_of=_dates),
     Rule("G09", "every code has value, scheme and meaning that fit their VR", "PS3.3 section 8.8", true_of=_codes),
+    Rule(
+        "G10",
+        "every value can be read as what it is said to be",
+        "PS3.5 section 6.2",
+        true_of=lambda read: not read.unreadable,
+    ),
 )

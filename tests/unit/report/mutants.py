@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 
 from ocunet_pacs.domain.labels import LENS, Code
 from ocunet_pacs.domain.result import OutputKind, Predecessor
@@ -227,6 +229,12 @@ def second_measurements() -> Dataset:
     return item("CONTAINER", codes.IMAGING_MEASUREMENTS, ContinuityOfContent="SEPARATE", ContentSequence=[words])
 
 
+def odd_length(ds: Dataset) -> None:
+    ds[Tag("SmallestImagePixelValue")] = RawDataElement(
+        Tag("SmallestImagePixelValue"), "US", 3, b"\0\0\0", 0, is_implicit_VR=False, is_little_endian=True
+    )
+
+
 def contribution(change: Change) -> Change:
     return lambda ds: change(ds.ContributingEquipmentSequence[0])
 
@@ -241,6 +249,7 @@ MUTANTS: dict[str, tuple[str, Change]] = {
     "G07": ("report", put("PatientName", "Roe\ufffd^Jane")),
     "G08": ("report", put("StudyDate", "20261399")),
     "G09": ("report", lambda ds: setattr(ds.SeriesDescriptionCodeSequence[0], "CodeMeaning", "")),
+    "G10": ("photograph", odd_length),
     "C01": ("report", put("SpecificCharacterSet", "ISO_IR 100")),
     "C02": ("report", put("SeriesNumber", 3)),
     "C03": ("report", without("InstanceNumber")),
