@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 from dataclasses import asdict, dataclass
+from datetime import UTC
+from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ from fpdf import FPDF
 from fpdf.enums import Align, TableBordersLayout, VAlign, XPos, YPos
 from fpdf.fonts import FontFace
 
+from ocunet_pacs.imaging.header import MODEL_NAME
 from ocunet_pacs.report import wording
 from ocunet_pacs.report.reading import EYES
 from ocunet_pacs.report.typeface import BOLD, REGULAR, Typeface
@@ -37,6 +40,19 @@ _POINT = 25.4 / 72
 _PICTURE_HEIGHT = 228
 """Of the highest picture, in millimetres: page, margins, header, footer and a caption leave as much."""
 
+_XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/">
+<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:dc="http://purl.org/dc/elements/1.1/"
+ xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:pdf="http://ns.adobe.com/pdf/1.3/"
+ xmlns:pdfaid="http://www.aiim.org/pdfa/ns/id/">
+<rdf:Description rdf:about="" xmp:CreateDate="{moment}" xmp:ModifyDate="{moment}" xmp:MetadataDate="{moment}"
+ pdf:Producer="{producer}">
+<pdfaid:part>2</pdfaid:part><pdfaid:conformance>B</pdfaid:conformance>
+<dc:title><rdf:Alt><rdf:li xml:lang="x-default">{title}</rdf:li></rdf:Alt></dc:title>
+</rdf:Description>
+</rdf:RDF>
+</x:xmpmeta>"""
+"""What a PDF/A says of itself (ISO 19005-2, 6.6): nothing of the patient."""
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -57,7 +73,7 @@ def render(report: ReadReport, figures: Sequence[Figure], made: datetime, identi
         face.cut(characters, fonts)
         paper.add_font(_FAMILY, "", fonts[REGULAR])
         paper.add_font(_FAMILY, "B", fonts[BOLD])
-        paper.set_creation_date(made)
+        paper.date(made)
         paper.add_page()
         paper.front()
         paper.summary()
@@ -91,9 +107,16 @@ class _Paper(FPDF):
             name: face.write_name(value) if name == "Patient" else face.write(value) for name, value in report.patient
         }
         self.set_title(face.write(report.title))
+        self.set_producer(MODEL_NAME)
         self.set_lang("en-US")
         self.set_margins(_MARGIN, 12, _MARGIN)
         self.set_auto_page_break(auto=True, margin=24)
+
+    def date(self, made: datetime) -> None:
+        """Everything in the file was made then: left to itself the library writes the present time into PDF/A."""
+        self.set_creation_date(made)
+        moment = made.astimezone(UTC).isoformat(timespec="seconds")
+        self.set_xmp_metadata(_XMP.format(moment=moment, producer=MODEL_NAME, title=escape(str(self.title))))
 
     def header(self) -> None:
         """Whose report it is; whether the model was trained at all."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,6 +62,9 @@ def test_the_same_report_gives_the_same_bytes_and_another_one_another_object(tmp
     report = reports.report(result, sources, heatmaps)
     first, again = (build_pdf(report.content, {}, settings=ReportSettings()) for _ in range(2))
     assert first == again
+    dates = re.findall(rb'xmp:\w+Date="([^"]*)"', document(read(first)))
+    assert dates == [b"2026-03-04T05:06:07+00:00"] * 3
+    assert b"Roe" not in document(read(first))
     later = reports.report(replace(result, key="another", revision=2), sources, heatmaps)
     assert reports.pdf(later, {}).sop_instance_uid != first.sop_instance_uid
 
