@@ -176,22 +176,28 @@ class _Paper(FPDF):
             if not statements:
                 continue
             self._heading(self._report.heading_of(eye))
+            notes: dict[str, int] = {}
             with self._table((70, 24, 22, 32, 30)) as table:
                 table.row(("Label", "Probability", "Threshold", "Statement", "Suggested urgency of review"))
                 for statement in statements:
-                    self._statement(table, statement)
+                    self._statement(table, statement, notes)
+            self.ln(1)
+            for words, number in notes.items():
+                self._say(f"[{number}] {words}", 8, _GREY)
 
-    def _statement(self, table: Table, statement: Statement) -> None:
-        style = FontFace(emphasis="BOLD" if statement.is_finding else "")
+    def _statement(self, table: Table, statement: Statement, notes: dict[str, int]) -> None:
+        """One row; what is to be said of it stands beneath the table, once for all rows that share it."""
+        row = table.row()
+        if not statement.assessed and statement.comments:
+            row.cell(self._write(" ".join(statement.comments)), colspan=5)
+            return
+        marks = "".join(f" [{notes.setdefault(words, len(notes) + 1)}]" for words in statement.comments)
         probability = "" if statement.probability is None else f"{statement.probability:.1f} %"
         threshold = "" if statement.threshold is None else wording.percent(statement.threshold)
         claim = statement.claim if statement.assessed else "not assessed"
-        row = table.row()
-        for words in (statement.name, probability, threshold, claim, statement.urgency):
-            row.cell(self._face.write(words), style=style)
-        for comment in statement.comments:
-            small = FontFace(size_pt=8, color=_GREY)
-            table.row().cell(self._face.write(comment), colspan=5, style=small)
+        style = FontFace(emphasis="BOLD" if statement.is_finding else "")
+        for words in (statement.name + marks, probability, threshold, claim, statement.urgency):
+            row.cell(self._write(words), style=style)
 
     def remarks(self, identifier: str) -> None:
         """What a reader must know beside the numbers."""
@@ -228,6 +234,10 @@ class _Paper(FPDF):
         self._say(words, size)
         self.ln(0.8)
 
+    def _write(self, words: str) -> str:
+        """In glyphs that there are, numbers and their percent signs on one line."""
+        return self._face.write(words).replace(" %", "\u00a0%")
+
     def _style(self, size: float, colour: tuple[int, int, int], *, bold: bool) -> None:
         self.set_font(_FAMILY, "B" if bold else "", size)
         self.set_text_color(*colour)
@@ -246,7 +256,7 @@ class _Paper(FPDF):
         self.multi_cell(
             0,
             size * _POINT * _LINE,
-            self._face.write(words),
+            self._write(words),
             border=1 if border else 0,
             align=Align.L,
             new_x=XPos.LMARGIN,

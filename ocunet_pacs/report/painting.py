@@ -51,6 +51,8 @@ _VIEW = 1300
 """Height of a viewer's window in pixels as wide: what is higher is shown smaller."""
 _SMALLEST = 300
 """Width of the narrowest cell: in less room nothing can be seen of a fundus."""
+_ENLARGED = 2.0
+"""How much larger than it is a small photograph may be shown."""
 _GAP = 16
 _BODY, _BOLD, _CHART = 23.0, 28.0, 21.0
 """Sizes of text: 15, 18 and 13 pixels where the picture is shown 1024 pixels wide."""
@@ -137,7 +139,7 @@ def paint(photograph: RgbImage, panels: Sequence[Panel], crop: Box, caption: Cap
     bar = _colour_bar(body)
     chart = lay_out(rows, WIDTH - 2 * _GAP, 2, font(_CHART)).draw()
     layout = _choose(photograph, titles, (bold, body), head.height + bar.height + chart.height + foot.height)
-    small, crop = _shrink(photograph, crop, layout.size)
+    small, crop = _scaled(photograph, crop, layout.size)
     pictures = [small, *(overlay(small, panel.activation, crop) for panel in panels)]
     below = head.height + layout.height(len(pictures))
     canvas = Image.new("RGB", (WIDTH, below + bar.height + chart.height + foot.height), _BLACK)
@@ -160,21 +162,22 @@ def _choose(
     """The layout that shows the photograph largest; `around` is the height of everything but the panels."""
     height, width = photograph.shape[:2]
     layouts = []
-    for columns in range(1, len(titles) + 1):
+    for columns in range(len(titles), 0, -1):
         cell = (WIDTH - _GAP) // columns - _GAP
         if cell < _SMALLEST:
-            break
-        scale = min(1.0, cell / width)
+            continue
+        scale = min(_ENLARGED, cell / width)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         step = size[1] + max(_label_height(title, faces, cell) for title in titles) + 2 * _GAP
         layouts.append(_Layout(columns, cell, step, size))
     return max(layouts, key=lambda one: one.size[0] * min(1.0, _VIEW / (around + one.height(len(titles)))))
 
 
-def _shrink(photograph: RgbImage, crop: Box, size: tuple[int, int]) -> tuple[RgbImage, Box]:
+def _scaled(photograph: RgbImage, crop: Box, size: tuple[int, int]) -> tuple[RgbImage, Box]:
     """The photograph in this `size`, and the crop in its pixels."""
     height, width = photograph.shape[:2]
-    small = np.asarray(cv2.resize(photograph, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    how = cv2.INTER_AREA if size[0] < width else cv2.INTER_CUBIC
+    small = np.asarray(cv2.resize(photograph, size, interpolation=how), dtype=np.uint8)
     x, y = size[0] / width, size[1] / height
     edges = (round(crop.left * x), round(crop.top * y), round(crop.right * x), round(crop.bottom * y))
     return small, type(crop)(*edges)

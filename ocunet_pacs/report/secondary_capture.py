@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ocunet_pacs.report.report_settings import ReportSettings
 
 JPEG_QUALITY = 92
-_DERIVATION = "Photograph reduced and composed with gradient-weighted class activation maps of a neural network"
+_DERIVATION = "Photograph scaled and composed with gradient-weighted class activation maps of a neural network"
 _COLOURS = (
     "Colour shows where the model found support for the label, relative to that label's own maximum; the white line "
     "marks half of it. It does not outline a lesion."

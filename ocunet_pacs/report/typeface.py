@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 REGULAR, BOLD = 400, 700
 _FILE = files("fontpkg_noto_sans") / "files" / "NotoSans[wdth,wght].ttf"
-_ALWAYS = "".join(map(chr, range(32, 127))) + "\u2022\u00b7"
-"""ASCII, a bullet, a dot in the middle."""
+_ALWAYS = "".join(map(chr, range(32, 127))) + "\u2022\u00b7\u00a0"
+"""ASCII, a bullet, a dot in the middle, a space that does not break."""
 
 
 class Typeface:
