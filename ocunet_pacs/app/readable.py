@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydicom import dcmread
 
+from ocunet_pacs.report.picture_rules import ENCAPSULATED_PDF, SECONDARY_CAPTURE
 from ocunet_pacs.report.readable import as_html, as_png, as_text, heatmap_png
 
 if TYPE_CHECKING:
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
 
 
 def write_readable(results: Sequence[Path], out: Path) -> list[Path]:
-    """Render reports and heatmaps (DICOM files that we made) into `out`; the files that were written, reports first."""
+    """Render reports, heatmaps and documents (DICOM files that we made) into `out`; what was written, reports first."""
     objects = [dcmread(path) for path in results]
     reports = [ds for ds in objects if ds.Modality == "SR"]
-    heatmaps = [ds for ds in objects if ds.Modality != "SR"]
+    heatmaps = [ds for ds in objects if ds.SOPClassUID == SECONDARY_CAPTURE]
+    documents = [ds for ds in objects if ds.SOPClassUID == ENCAPSULATED_PDF]
     pictures = {str(ds.SOPInstanceUID): heatmap_png(ds) for ds in heatmaps}
     out.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
@@ -34,6 +36,9 @@ def write_readable(results: Sequence[Path], out: Path) -> list[Path]:
     for number, heatmap in enumerate(_in_order(heatmaps), 1):
         stem = _stem("heatmap", number, len(heatmaps))
         written.append(_write(out / f"{stem}.png", pictures[str(heatmap.SOPInstanceUID)]))
+    for number, document in enumerate(_in_order(documents), 1):
+        content = bytes(document.EncapsulatedDocument)[: int(document.EncapsulatedDocumentLength)]
+        written.append(_write(out / f"{_stem('report', number, len(documents))}.pdf", content))
     return written
 
 

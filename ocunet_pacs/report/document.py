@@ -177,7 +177,7 @@ class _Paper(FPDF):
                 continue
             self._heading(self._report.heading_of(eye))
             notes: dict[str, int] = {}
-            with self._table((70, 24, 22, 32, 30)) as table:
+            with self._table((64, 22, 20, 31, 41)) as table:
                 table.row(("Label", "Probability", "Threshold", "Statement", "Suggested urgency of review"))
                 for statement in statements:
                     self._statement(table, statement, notes)

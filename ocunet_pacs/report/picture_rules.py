@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import simplejpeg
 from pydicom.encaps import get_frame
 from pydicom.tag import Tag
+from pydicom.uid import JPEGBaseline8Bit
 
 from ocunet_pacs.report import codes
 from ocunet_pacs.report.codes import same_concept
@@ -54,7 +55,16 @@ def _colours_fit(ds: Dataset) -> bool:
     return kinds in {("RGB", 3, 8, 0), ("YBR_FULL_422", 3, 8, 0)}
 
 
+def _packed_by_others(ds: Dataset) -> bool:
+    """Whether an archive put the file into a transfer syntax that we never write."""
+    meta = getattr(ds, "file_meta", None)
+    syntax = None if meta is None else meta.get("TransferSyntaxUID")
+    return syntax is not None and syntax.is_compressed and syntax != JPEGBaseline8Bit
+
+
 def _heatmap_pixels_fit(ds: Dataset) -> bool:
+    if _packed_by_others(ds):
+        return True
     if ds.PhotometricInterpretation == "RGB":
         size = int(ds.Rows) * int(ds.Columns) * 3
         return len(ds.PixelData) == size + size % 2
@@ -64,6 +74,8 @@ def _heatmap_pixels_fit(ds: Dataset) -> bool:
 
 
 def _map_pixels_fit(ds: Dataset) -> bool:
+    if _packed_by_others(ds):
+        return True
     size = int(ds.Rows) * int(ds.Columns) * int(ds.NumberOfFrames)
     return len(ds.PixelData) == size + size % 2
 
