@@ -14,7 +14,7 @@ from ocunet_pacs.domain.result import Commitment
 from tests.conformance.jobs.builders import DAY, LEASE, NOW, SECOND, claimed, reported
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ocunet_pacs.domain.job import Job
     from ocunet_pacs.domain.ledger import DeliveryRow
@@ -82,8 +82,8 @@ class TestAsking:
         ask(store, "T1", one, at=100)
         row = store.delivery(one)
         assert (row.transaction_uid, row.asked_at, row.asks) == ("T1", NOW + 100 * SECOND, 1)
-        assert store.uncommitted("pacs", NOW + 100 * SECOND, 10) == []
-        assert store.uncommitted("pacs", NOW + 101 * SECOND, 10) == [row]
+        assert store.uncommitted("pacs", NOW + 99 * SECOND, 10) == []
+        assert store.uncommitted("pacs", NOW + 100 * SECOND, 10) == [row]
         ask(store, "T2", one, at=200)
         row = store.delivery(one)
         assert (row.transaction_uid, row.asked_at, row.asks) == ("T2", NOW + 200 * SECOND, 2)
@@ -118,7 +118,9 @@ class TestAsking:
         store.note_not_asked("a stranger")
 
     @pytest.mark.parametrize("answer", [yes, no])
-    def test_an_answer_to_an_asking_that_seemed_to_fail_counts(self, store: Store, answer: type[Commitment]) -> None:
+    def test_an_answer_to_an_asking_that_seemed_to_fail_counts(
+        self, store: Store, answer: Callable[..., Commitment]
+    ) -> None:
         [one] = stored(store)
         ask(store, "T1", one)
         store.note_not_asked("T1")
@@ -208,7 +210,7 @@ class TestAnswers:
 
     @pytest.mark.parametrize("answer", [yes, no])
     def test_what_is_said_of_a_copy_that_was_replaced_means_nothing(
-        self, store: Store, answer: type[Commitment]
+        self, store: Store, answer: Callable[..., Commitment]
     ) -> None:
         [one] = stored(store)
         ask(store, "T1", one, at=100)

@@ -86,11 +86,11 @@ def test_background_work_stays_in_the_background(store: Store) -> None:
     again = store.request_revision(1, NOW, 3, BACKGROUND)
     today = queued(store, "1.2.9", NOW + SECOND)
     assert store.claim([JobKind.ANALYSE], "work", NOW + SECOND, LEASE) == store.get(today)
-    job = store.claim([JobKind.ANALYSE], "work", NOW + SECOND, LEASE)
-    assert job is not None
-    assert (job.id, job.priority) == (again, BACKGROUND)
+    last = store.claim([JobKind.ANALYSE], "work", NOW + SECOND, LEASE)
+    assert last is not None
+    assert (last.id, last.priority) == (again, BACKGROUND)
     store.finish_analysis(
-        job,
+        last,
         key="another key",
         result="{}",
         outputs=to(["pacs"], output("2.25.2")),

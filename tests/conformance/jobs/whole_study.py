@@ -53,13 +53,13 @@ def one_study(store: SqlJobs, number: int) -> None:
     for which in range(2):
         deliver = store.claim([JobKind.DELIVER], "deliver", now, LEASE)
         assert deliver is not None
-        row = store.delivery(deliver.subject_id)
-        assert store.may_try(row.destination, now, LEASE) is None
-        store.record_delivery(row.id, 0, "", now, stored=True)
-        store.note_up(row.destination, now)
-        assert [one.id for one in store.uncommitted(row.destination, now, 10)] == [row.id]
-        store.note_asked(f"2.25.3{number}.{which}", [row.id], now)
-        answer = Commitment(f"2.25.3{number}.{which}", frozenset({row.output.sop_instance_uid}))
+        going = store.delivery(deliver.subject_id)
+        assert store.may_try(going.destination, now, LEASE) is None
+        store.record_delivery(going.id, 0, "", now, stored=True)
+        store.note_up(going.destination, now)
+        assert [one.id for one in store.uncommitted(going.destination, now, 10)] == [going.id]
+        store.note_asked(f"2.25.3{number}.{which}", [going.id], now)
+        answer = Commitment(f"2.25.3{number}.{which}", frozenset({going.output.sop_instance_uid}))
         assert store.record_commitment(answer, now) == 1
         assert store.finish(deliver, Done(), now, 0.0)
 
