@@ -120,7 +120,8 @@ def _store(job: Job, row: DeliveryRow, tools: DeliveryTools, *, commits: bool) -
         outcome = Later(f"{row.destination}: stored; to be committed to", GATHER) if commits else Done(receipt.note)
     if not isinstance(outcome, Later) or stored:
         _up(row.destination, tools)
-    tools.ledger.record_delivery(row.id, status, comment, tools.clock(), stored=stored)
+    # Only what is still to be committed to stays on the list of what is.
+    tools.ledger.record_delivery(row.id, status, comment, tools.clock(), stored=stored and commits)
     word = "stored" if stored else type(outcome).__name__.lower()
     tools.count("deliveries", destination=row.destination, kind=str(row.output.kind), outcome=word)
     structlog.get_logger().info(

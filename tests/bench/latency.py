@@ -18,20 +18,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
+from pydicom.filereader import read_file_meta_info
 from pynetdicom import AE
 
 from ocunet_pacs.domain.result import derive_uid
 from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.imaging.drawn import Lesion, draw_fundus
-from ocunet_pacs.imaging.wrap import wrap_photograph
+from ocunet_pacs.imaging.wrap import wrap_photograph, write_dicom
 from ocunet_pacs.model.untrained import write_untrained_bundle
 from tests.daemon import Daemon
 from tests.orthanc import Orthanc, orthanc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from pydicom.dataset import Dataset
 
 STUDIES = 15
 QUIET = timedelta(seconds=1)
@@ -106,8 +105,9 @@ def _one(daemon: Daemon, pacs: Orthanc, files: list[tuple[Path, Laterality]], na
     }
 
 
-def _wrapped(path: Path, eye: Laterality, number: int, name: str) -> Dataset:
-    return wrap_photograph(
+def _wrapped(path: Path, eye: Laterality, number: int, name: str) -> Path:
+    """The photograph as a DICOM file beside it."""
+    ds = wrap_photograph(
         path,
         laterality=eye,
         patient_id="BENCH",
@@ -118,16 +118,20 @@ def _wrapped(path: Path, eye: Laterality, number: int, name: str) -> Dataset:
         instance_number=number,
         now=NOW,
     )
+    file = path.with_suffix(".dcm")
+    write_dicom(ds, file)
+    return file
 
 
-def _send(port: int, objects: list[Dataset]) -> float:
+def _send(port: int, objects: list[Path]) -> float:
     """All over one association; when it was released, in Unix time."""
     ae = AE(ae_title="CAMERA")
-    for ds in objects:
-        ae.add_requested_context(ds.SOPClassUID, ds.file_meta.TransferSyntaxUID)
+    for path in objects:
+        meta = read_file_meta_info(path)
+        ae.add_requested_context(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
     association = ae.associate("127.0.0.1", port, ae_title="OCUNET")
-    for ds in objects:
-        assert association.send_c_store(ds).Status == 0x0000
+    for path in objects:
+        assert association.send_c_store(path).Status == 0x0000
     association.release()
     return time.time()
 
