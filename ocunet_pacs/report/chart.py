@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw
 
 from ocunet_pacs.report import codes, ordering, wording
-from ocunet_pacs.report.lettering import LINE, wrap
+from ocunet_pacs.report.lettering import LINE, length, wrap, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from PIL.ImageFont import FreeTypeFont
 
     from ocunet_pacs.domain.result import ImageResult, LabelScore
     from ocunet_pacs.report.report_settings import ReportSettings
@@ -102,36 +100,35 @@ class Chart:
     column: int
     gap: int
     parts: tuple[tuple[_Line, ...], ...]
-    face: FreeTypeFont
+    size: float
 
     def draw(self) -> Image.Image:
         """White on black."""
         chart = Image.new("RGB", (self.width, self.height), _BLACK)
-        draw = ImageDraw.Draw(chart)
         for place, part in enumerate(self.parts):
             top = 0.0
             for line in part:
-                _draw_line(draw, line, self.face, (place * (self.column + self.gap), top, self.column))
-                top += _height(line, self.face)
+                _draw_line(chart, line, self.size, (place * (self.column + self.gap), top, self.column))
+                top += _height(line, self.size)
         return chart
 
 
-def lay_out(rows: Sequence[Row], width: int, columns: int, face: FreeTypeFont) -> Chart:
+def lay_out(rows: Sequence[Row], width: int, columns: int, size: float) -> Chart:
     """The chart in one column or in two, as high as it needs to be."""
-    gap = round(face.size)
+    gap = round(size)
     column = (width - (columns - 1) * gap) // columns
-    parts = _split(_lines(rows, face, column), columns)
-    height = max(sum(_height(line, face) for line in part) for part in parts)
-    return Chart(width, math.ceil(height), column, gap, tuple(map(tuple, parts)), face)
+    parts = _split(_lines(rows, size, column), columns)
+    height = max(sum(_height(line, size) for line in part) for part in parts)
+    return Chart(width, math.ceil(height), column, gap, tuple(map(tuple, parts)), size)
 
 
-def _lines(rows: Sequence[Row], face: FreeTypeFont, column: int) -> list[_Line]:
+def _lines(rows: Sequence[Row], size: float, column: int) -> list[_Line]:
     lines: list[_Line] = []
     for row in rows:
         if not lines or lines[-1].section is not row.section:
             lines.append(_Line((row.section.value,), None, row.section))
         words = f"{row.name} ({row.remark})" if row.remark else row.name
-        lines.append(_Line(tuple(wrap(words, face, column * _NAME_SHARE)), row, row.section))
+        lines.append(_Line(tuple(wrap(words, size, column * _NAME_SHARE)), row, row.section))
     return lines
 
 
@@ -153,31 +150,32 @@ def _split(lines: list[_Line], columns: int) -> list[list[_Line]]:
     return [lines[:first], rest]
 
 
-def _height(line: _Line, face: FreeTypeFont) -> float:
-    return face.size * LINE * (len(line.words) + (0.35 if line.row is None else 0))
+def _height(line: _Line, size: float) -> float:
+    return size * LINE * (len(line.words) + (0.35 if line.row is None else 0))
 
 
-def _draw_line(draw: ImageDraw.ImageDraw, line: _Line, face: FreeTypeFont, place: tuple[int, float, int]) -> None:
+def _draw_line(chart: Image.Image, line: _Line, size: float, place: tuple[int, float, int]) -> None:
     left, top, column = place
-    number = math.ceil(face.getlength("100.0 %"))
-    gap = face.size * 0.6
+    number = math.ceil(length("100.0 %", size))
+    gap = size * 0.6
     right = left + column
     values = (right - number - gap, right)
     """Right edges of probability and threshold."""
-    step = face.size * LINE
+    step = size * LINE
+    draw = ImageDraw.Draw(chart)
     if line.row is None:
         base = top + 0.35 * step
-        draw.text((left, base), line.words[0], fill=_WHITE, font=face)
+        write(chart, (left, base), line.words[0], size, _WHITE)
         for edge, words in zip(values, ("prob.", "thresh."), strict=True):
-            draw.text((edge, base), words, fill=_GREY, font=face, anchor="ra")
+            write(chart, (edge, base), words, size, _GREY, ends_here=True)
         draw.line((left, base + step * 0.93, right, base + step * 0.93), fill=QUIET_COLOUR, width=1)
         return
     row = line.row
     ink = _WHITE if row.positive else _GREY
     for number_of_line, words in enumerate(line.words):
-        draw.text((left, top + number_of_line * step), words, fill=ink, font=face)
+        write(chart, (left, top + number_of_line * step), words, size, ink)
     for edge, share, colour in zip(values, (row.probability, row.threshold), (ink, _GREY), strict=True):
-        draw.text((edge, top), wording.percent(share), fill=colour, font=face, anchor="ra")
+        write(chart, (edge, top), wording.percent(share), size, colour, ends_here=True)
     start = round(left + column * _NAME_SHARE + gap)
     end = round(values[0] - number - gap)
     _draw_bar(draw, row, (start, round(top + step * 0.16), end, round(top + step * 0.78)))

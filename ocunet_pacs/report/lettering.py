@@ -1,11 +1,17 @@
-"""Text in pictures: Pillow's own font, so that a server needs none installed."""
+"""Text in pictures: Pillow's own font, so that a server needs none installed.
+
+Setting letters costs more than the rest of a heatmap, and most of its words are those of the one before. What was set
+once is remembered, a few megabytes at most.
+"""
 
 from __future__ import annotations
 
+import functools
+import math
 import unicodedata
 from typing import TYPE_CHECKING, cast
 
-from PIL import ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,25 +27,57 @@ def font(size: float) -> FreeTypeFont:
     return cast("FreeTypeFont", ImageFont.load_default(size=size))
 
 
-def wrap(text: str, face: FreeTypeFont, width: float) -> list[str]:
+@functools.lru_cache(maxsize=4096)
+def length(text: str, size: float) -> float:
+    """Width of the text in pixels."""
+    return font(size).getlength(text)
+
+
+@functools.lru_cache(maxsize=1024)
+def _letters(text: str, size: float) -> Image.Image:
+    face = font(size)
+    _, _, right, bottom = face.getbbox(text)
+    mask = Image.new("L", (max(1, math.ceil(right)), max(1, math.ceil(bottom))))
+    ImageDraw.Draw(mask).text((0, 0), text, fill=255, font=face)
+    return mask
+
+
+def write(
+    canvas: Image.Image,
+    place: tuple[float, float],
+    text: str,
+    size: float,
+    colour: tuple[int, int, int],
+    *,
+    ends_here: bool = False,
+) -> None:
+    """Write the text with its top left corner at `place`, its top right corner where it `ends_here`."""
+    left, top = place
+    if ends_here:
+        left -= length(text, size)
+    canvas.paste(colour, (round(left), round(top)), _letters(text, size))
+
+
+def wrap(text: str, size: float, width: float) -> list[str]:
     """Lines no wider than `width` pixels; a longer word (a digest) is broken."""
-    if len(text.split()) < 6 and face.getlength(text) <= width:
-        return [" ".join(text.split())] if text.strip() else []
+    words = text.split()
+    if len(words) < 6 and length(" ".join(words), size) <= width:
+        return [" ".join(words)] if words else []
     lines: list[str] = []
-    used, space = 0.0, face.getlength(" ")
-    for word in text.split():
-        rest, length = word, face.getlength(word)
-        while length > width:
-            fits = next(n for n in range(len(rest), 0, -1) if n == 1 or face.getlength(rest[:n]) <= width)
+    used, space = 0.0, length(" ", size)
+    for word in words:
+        rest, needed = word, length(word, size)
+        while needed > width:
+            fits = next(n for n in range(len(rest), 0, -1) if n == 1 or length(rest[:n], size) <= width)
             lines.append(rest[:fits])
             rest, used = rest[fits:], width
-            length = face.getlength(rest)
-        if lines and rest and used + space + length <= width:
+            needed = length(rest, size)
+        if lines and rest and used + space + needed <= width:
             lines[-1] += f" {rest}"
-            used += space + length
+            used += space + needed
         elif rest:
             lines.append(rest)
-            used = length
+            used = needed
     return lines
 
 

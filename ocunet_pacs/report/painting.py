@@ -16,16 +16,15 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from ocunet_pacs.report.chart import lay_out
-from ocunet_pacs.report.lettering import LINE, font, wrap
+from ocunet_pacs.report.lettering import LINE, length, wrap, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-    from PIL.ImageFont import FreeTypeFont
 
     from ocunet_pacs.domain.ports import RgbImage
     from ocunet_pacs.domain.result import Box
@@ -132,23 +131,21 @@ def colours(activation: NDArray[np.float32]) -> RgbImage:
 
 def paint(photograph: RgbImage, panels: Sequence[Panel], crop: Box, caption: Caption, rows: Sequence[Row]) -> RgbImage:
     """The whole picture, (height, WIDTH, 3); `rows` are the chart's."""
-    body, bold = font(_BODY), font(_BOLD)
     titles = [("Photograph", "without overlay"), *((panel.title, panel.detail) for panel in panels)]
-    head = _text_block([(caption.warning, _RED, bold), (caption.heading, _WHITE, bold)])
-    foot = _text_block([(note, _GREY, body) for note in caption.notes])
-    bar = _colour_bar(body)
-    chart = lay_out(rows, WIDTH - 2 * _GAP, 2, font(_CHART)).draw()
-    layout = _choose(photograph, titles, (bold, body), head.height + bar.height + chart.height + foot.height)
+    head = _text_block([(caption.warning, _RED, _BOLD), (caption.heading, _WHITE, _BOLD)])
+    foot = _text_block([(note, _GREY, _BODY) for note in caption.notes])
+    bar = _colour_bar()
+    chart = lay_out(rows, WIDTH - 2 * _GAP, 2, _CHART).draw()
+    layout = _choose(photograph, titles, head.height + bar.height + chart.height + foot.height)
     small, crop = _scaled(photograph, crop, layout.size)
     pictures = [small, *(overlay(small, panel.activation, crop) for panel in panels)]
     below = head.height + layout.height(len(pictures))
     canvas = Image.new("RGB", (WIDTH, below + bar.height + chart.height + foot.height), _BLACK)
-    draw = ImageDraw.Draw(canvas)
     for place, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
         left = _GAP + (place % layout.columns) * (layout.cell + _GAP)
         top = head.height + (place // layout.columns) * layout.step
         canvas.paste(Image.fromarray(picture), (left + (layout.cell - layout.size[0]) // 2, top))
-        _label(draw, title, (bold, body), (left, top + layout.size[1] + _GAP // 2, layout.cell))
+        _label(canvas, title, (left, top + layout.size[1] + _GAP // 2, layout.cell))
     canvas.paste(head, (0, 0))
     canvas.paste(bar, (0, below))
     canvas.paste(chart, (_GAP, below + bar.height))
@@ -156,9 +153,7 @@ def paint(photograph: RgbImage, panels: Sequence[Panel], crop: Box, caption: Cap
     return np.asarray(canvas, dtype=np.uint8)
 
 
-def _choose(
-    photograph: RgbImage, titles: Sequence[tuple[str, str]], faces: tuple[FreeTypeFont, FreeTypeFont], around: int
-) -> _Layout:
+def _choose(photograph: RgbImage, titles: Sequence[tuple[str, str]], around: int) -> _Layout:
     """The layout that shows the photograph largest; `around` is the height of everything but the panels."""
     height, width = photograph.shape[:2]
     layouts = []
@@ -168,7 +163,7 @@ def _choose(
             continue
         scale = min(_ENLARGED, cell / width)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        step = size[1] + max(_label_height(title, faces, cell) for title in titles) + 2 * _GAP
+        step = size[1] + max(_label_height(title, cell) for title in titles) + 2 * _GAP
         layouts.append(_Layout(columns, cell, step, size))
     return max(layouts, key=lambda one: one.size[0] * min(1.0, _VIEW / (around + one.height(len(titles)))))
 
@@ -183,49 +178,41 @@ def _scaled(photograph: RgbImage, crop: Box, size: tuple[int, int]) -> tuple[Rgb
     return small, type(crop)(*edges)
 
 
-def _label_height(title: tuple[str, str], faces: tuple[FreeTypeFont, FreeTypeFont], width: int) -> int:
-    lines = zip(title, faces, strict=True)
-    return math.ceil(sum(len(wrap(text, face, width)) * face.size * LINE for text, face in lines))
+def _label_height(title: tuple[str, str], width: int) -> int:
+    lines = zip(title, (_BOLD, _BODY), strict=True)
+    return math.ceil(sum(len(wrap(text, size, width)) * size * LINE for text, size in lines))
 
 
-def _label(
-    draw: ImageDraw.ImageDraw,
-    title: tuple[str, str],
-    faces: tuple[FreeTypeFont, FreeTypeFont],
-    place: tuple[int, int, int],
-) -> None:
+def _label(canvas: Image.Image, title: tuple[str, str], place: tuple[int, int, int]) -> None:
     left, top, width = place
     at = float(top)
-    for text, face, colour in zip(title, faces, (_WHITE, _GREY), strict=True):
-        for line in wrap(text, face, width):
-            draw.text((left, at), line, fill=colour, font=face)
-            at += face.size * LINE
+    for text, size, colour in zip(title, (_BOLD, _BODY), (_WHITE, _GREY), strict=True):
+        for line in wrap(text, size, width):
+            write(canvas, (left, at), line, size, colour)
+            at += size * LINE
 
 
-def _text_block(paragraphs: Sequence[tuple[str, tuple[int, int, int], FreeTypeFont]]) -> Image.Image:
-    lines = [(line, c, f) for text, c, f in paragraphs for line in wrap(text, f, WIDTH - 2 * _GAP)]
-    height = math.ceil(sum(f.size * LINE for _, _, f in lines)) + 2 * _GAP
+def _text_block(paragraphs: Sequence[tuple[str, tuple[int, int, int], float]]) -> Image.Image:
+    lines = [(line, colour, size) for text, colour, size in paragraphs for line in wrap(text, size, WIDTH - 2 * _GAP)]
+    height = math.ceil(sum(size * LINE for _, _, size in lines)) + 2 * _GAP
     block = Image.new("RGB", (WIDTH, height), _BLACK)
-    draw = ImageDraw.Draw(block)
     at = float(_GAP)
-    for line, colour, face in lines:
-        draw.text((_GAP, at), line, fill=colour, font=face)
-        at += face.size * LINE
+    for line, colour, size in lines:
+        write(block, (_GAP, at), line, size, colour)
+        at += size * LINE
     return block
 
 
-def _colour_bar(face: FreeTypeFont) -> Image.Image:
+def _colour_bar() -> Image.Image:
     """From nothing to the label's own maximum, over grey so that the opacity can be seen."""
     low, high = "no weight", "greatest weight for the label"
-    height = math.ceil(face.size * LINE)
+    height = math.ceil(_BODY * LINE)
     bar = Image.new("RGB", (WIDTH, height + _GAP), _BLACK)
-    draw = ImageDraw.Draw(bar)
-    top = _GAP
-    draw.text((_GAP, top), low, fill=_GREY, font=face)
-    start = 2 * _GAP + math.ceil(face.getlength(low))
+    write(bar, (_GAP, _GAP), low, _BODY, _GREY)
+    start = 2 * _GAP + math.ceil(length(low, _BODY))
     ramp = np.tile(np.linspace(0, 1, WIDTH // 3, dtype=np.float32), (height, 1))
     opacity = opacity_of(ramp)[..., None]
     strip = np.rint(colours(ramp) * opacity + 96 * (1 - opacity)).astype(np.uint8)
-    bar.paste(Image.fromarray(strip), (start, top))
-    draw.text((start + strip.shape[1] + _GAP, top), high, fill=_GREY, font=face)
+    bar.paste(Image.fromarray(strip), (start, _GAP))
+    write(bar, (start + strip.shape[1] + _GAP, _GAP), high, _BODY, _GREY)
     return bar

@@ -67,7 +67,7 @@ def as_png(ds: Dataset) -> bytes:
         left = _MARGIN + 12 * indent
         if style == "heading":
             height += face.size * 0.6
-        for line in wrap(drawable(text, face), face, _WIDTH - left - _MARGIN):
+        for line in wrap(drawable(text, face), face.size, _WIDTH - left - _MARGIN):
             rows.append((left, height, line, face, _COLOURS.get(style, _INK)))
             height += face.size * LINE
     page = Image.new("RGB", (_WIDTH, round(height) + _MARGIN), (255, 255, 255))

@@ -25,7 +25,7 @@ from ocunet_pacs.report.picture_rules import SECONDARY_CAPTURE
 from ocunet_pacs.report.validate import check
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -92,9 +92,9 @@ def build_heatmaps(
     settings: ReportSettings,
     now: datetime,
     software_version: str,
-    encodings: Iterable[str],
+    encodings: Sequence[str],
 ) -> list[MadeObject]:
-    """The heatmap, painted once, in each of the encodings (UNCOMPRESSED, JPEG). Raises as `build_heatmap`."""
+    """The heatmap, painted once, in each of the encodings, of which there is at least one. Raises as `build_heatmap`."""
     labels = ordering.leading(image, settings)
     if not labels:
         raise ValueError("the image has no positive label, so there is nothing to explain")
@@ -103,8 +103,9 @@ def build_heatmaps(
     common = derived_image(image, labels, origin, bundle, settings=settings, now=now, software_version=software_version)
     _describe(common, bundle, settings)
     made = []
+    last = encodings[-1]
     for encoding in encodings:
-        ds = deepcopy(common)
+        ds = deepcopy(common) if encoding != last else common
         ds.SOPInstanceUID = heatmap_uid(image, bundle, settings, encoding)
         study = str(ds.StudyInstanceUID)
         ds.SeriesInstanceUID = derive_uid("heatmap series", study, bundle.identity, settings.digest, *_also(encoding))

@@ -19,11 +19,9 @@ from ocunet_pacs.report.chart import (
     lay_out,
     rows_of,
 )
-from ocunet_pacs.report.lettering import font
+from ocunet_pacs.report.lettering import length
 from ocunet_pacs.report.report_settings import ReportSettings
 from tests.unit.report.made import image
-
-FACE = font(21)
 
 
 def test_every_label_has_its_row_with_its_value() -> None:
@@ -57,7 +55,7 @@ def test_the_site_decides_what_is_urgent() -> None:
 
 def lengths(row: Row) -> tuple[float, float]:
     """Length of the bar and place of the mark, in shares of the track."""
-    chart = np.asarray(lay_out([row], 800, 1, FACE).draw())
+    chart = np.asarray(lay_out([row], 800, 1, 21).draw())
 
     def of(colour: tuple[int, int, int], line: np.ndarray) -> np.ndarray:
         return np.flatnonzero((line == colour).all(axis=1))
@@ -86,10 +84,10 @@ def test_a_bar_is_as_long_as_its_probability_and_the_mark_is_at_the_threshold(
 @pytest.mark.parametrize("columns", [1, 2])
 def test_nothing_of_the_chart_is_lost_at_its_edges(columns: int) -> None:
     rows = rows_of(image(1, DR=0.91, **{label.name: 0.9 for label in LABELS[8:20]}), ReportSettings())
-    chart = lay_out(rows, 1568, columns, FACE)
+    chart = lay_out(rows, 1568, columns, 21)
     names = [words for part in chart.parts for line in part if line.row for words in line.words]
     assert sum(1 for part in chart.parts for line in part if line.row) == len(LABELS)
-    assert all(FACE.getlength(name) <= 0.47 * chart.column for name in names)
+    assert all(length(name, 21) <= 0.47 * chart.column for name in names)
     pixels = np.asarray(chart.draw())
     assert pixels.shape == (chart.height, 1568, 3)
     assert pixels[-2:].max() < 60

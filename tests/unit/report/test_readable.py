@@ -79,6 +79,6 @@ def test_a_picture_shows_as_much_of_a_name_as_its_typeface_can() -> None:
 
 def test_wrapping_breaks_what_has_no_spaces() -> None:
     face = font(20)
-    lines = wrap("sha256 " + "ab12" * 30, face, 200)
+    lines = wrap("sha256 " + "ab12" * 30, 20, 200)
     assert all(face.getlength(line) <= 200 for line in lines)
     assert "".join(lines).replace(" ", "") == "sha256" + "ab12" * 30
