@@ -172,12 +172,12 @@ class _Paper(FPDF):
     def results(self) -> None:
         """Every statement, eye by eye."""
         for eye in EYES:
-            statements = self._report.of_eye(eye)
+            statements = self._report.in_full_of_eye(eye)
             if not statements:
                 continue
             self._heading(self._report.heading_of(eye))
             notes: dict[str, int] = {}
-            with self._table((64, 22, 20, 31, 41)) as table:
+            with self._table((70, 22, 20, 31, 35)) as table:
                 table.row(("Label", "Probability", "Threshold", "Statement", "Suggested urgency of review"))
                 for statement in statements:
                     self._statement(table, statement, notes)

@@ -70,13 +70,17 @@ class ReadReport:
 
         A comment that one of them makes is left out of those after it.
         """
-        mine = [s for s in self.statements if s.eye == eye]
         made: set[str] = set()
         told = []
-        for statement in sorted(mine, key=lambda s: (not s.is_finding, -s.urgency_rank, -(s.probability or 0.0))):
+        for statement in self.in_full_of_eye(eye):
             told.append(replace(statement, comments=tuple(c for c in statement.comments if c not in made)))
             made.update(statement.comments)
         return told
+
+    def in_full_of_eye(self, eye: str) -> list[Statement]:
+        """The same, each with all of its comments."""
+        mine = [s for s in self.statements if s.eye == eye]
+        return sorted(mine, key=lambda s: (not s.is_finding, -s.urgency_rank, -(s.probability or 0.0)))
 
     def heading_of(self, eye: str) -> str:
         """The eye in words, with how soon a person should look at it."""

@@ -94,7 +94,7 @@ def build_heatmaps(
     software_version: str,
     encodings: Sequence[str],
 ) -> list[MadeObject]:
-    """The heatmap, painted once, in each of the encodings, of which there is at least one. Raises as `build_heatmap`."""
+    """The heatmap, painted once, in each of the encodings; there is at least one. Raises as `build_heatmap`."""
     labels = ordering.leading(image, settings)
     if not labels:
         raise ValueError("the image has no positive label, so there is nothing to explain")
