@@ -10,16 +10,12 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import RLELossless
 
 from ocunet_pacs.domain.errors import InvalidReport
+from ocunet_pacs.domain.result import OutputKind
 from ocunet_pacs.domain.routes import JPEG
 from ocunet_pacs.report.grayscale_map import build_map
-from ocunet_pacs.report.picture_rules import (
-    GRAYSCALE_SECONDARY_CAPTURE,
-    SECONDARY_CAPTURE,
-    check_heatmap,
-    check_map,
-    rules_of,
-)
-from ocunet_pacs.report.report_settings import SR_CLASSES, ReportSettings
+from ocunet_pacs.report.picture_rules import SECONDARY_CAPTURE
+from ocunet_pacs.report.report_settings import ReportSettings
+from ocunet_pacs.report.validate import broken_rules, check, kind_of
 from tests.unit.report.made import NOW, TRAINED, image, photograph, read, reporter, said, shown
 
 ONE = image(1, DR=0.9, RD=0.8)
@@ -64,30 +60,26 @@ MAP_FAULTS: dict[str, tuple[str, Fault]] = {
 @pytest.mark.parametrize("fault", JPEG_FAULTS)
 def test_a_jpeg_heatmap_that_breaks_a_rule_does_not_leave(tmp_path: Path, fault: str) -> None:
     ds = packed(tmp_path)
-    check_heatmap(ds)
+    check(ds, OutputKind.HEATMAP)
     rule, breaks = JPEG_FAULTS[fault]
     breaks(ds)
     with pytest.raises(InvalidReport, match=rule):
-        check_heatmap(ds)
+        check(ds, OutputKind.HEATMAP)
 
 
 @pytest.mark.parametrize("fault", MAP_FAULTS)
 def test_a_map_that_breaks_a_rule_does_not_leave(tmp_path: Path, fault: str) -> None:
     ds = grey(tmp_path)
-    check_map(ds)
+    check(ds, OutputKind.MAP)
     rule, breaks = MAP_FAULTS[fault]
     breaks(ds)
     with pytest.raises(InvalidReport, match=rule):
-        check_map(ds)
+        check(ds, OutputKind.MAP)
 
 
 def test_what_an_archive_packed_without_loss_is_still_ours(tmp_path: Path) -> None:
     ds = read(reporter().heatmap(ONE, shown(PIXELS), said(ONE), TRAINED, photograph(tmp_path / "1", 1)))
     ds.compress(RLELossless, generate_instance_uid=False)
     ds.PlanarConfiguration = 0
-    check_heatmap(ds)
-
-
-def test_each_class_of_picture_has_its_rules() -> None:
-    assert len(rules_of(SECONDARY_CAPTURE)) != len(rules_of(GRAYSCALE_SECONDARY_CAPTURE))
-    assert rules_of(SR_CLASSES["enhanced"]) == ()
+    assert kind_of(ds) is OutputKind.HEATMAP
+    assert broken_rules(ds) == []
