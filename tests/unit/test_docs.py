@@ -20,6 +20,7 @@ def examples(page: str) -> list[str]:
     ("page", "section"),
     [
         ("web-intake.md", "stow"),
+        ("delivery.md", "destinations"),
         ("watch-folder.md", "watch"),
         ("record-systems.md", "records"),
         ("notifications.md", "notifications"),
