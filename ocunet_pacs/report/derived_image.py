@@ -11,6 +11,7 @@ from pydicom.uid import JPEG2000, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNea
 from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.imaging.snomed_rt import SNOMED_CT
 from ocunet_pacs.report import codes, header, ordering, wording
+from ocunet_pacs.report.copied import whole_items
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,7 +128,9 @@ def _locate(ds: Dataset, image: ImageResult, origin: Dataset) -> None:
         ds.Laterality = ""
     else:
         ds.ImageLaterality = image.laterality.value
-    regions = deepcopy(origin.get("AnatomicRegionSequence")) or [codes.concept(codes.label_of(ordering.NORMAL).site)]
+    regions = whole_items(origin.get("AnatomicRegionSequence") or []) or [
+        codes.concept(codes.label_of(ordering.NORMAL).site)
+    ]
     side = codes.LATERALITY_CODES.get(image.laterality)
     for region in regions:
         if str(region.get("CodeValue", "")) in SNOMED_CT:

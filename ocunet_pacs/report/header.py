@@ -1,7 +1,7 @@
 """The part of an object that is not its content: patient and study as the photographs have them, equipment, encoding.
 
-What the photographs say about patient and study is copied, never corrected, because an archive files by it; the one
-exception are dates, times and sexes that no reader could parse, which stay empty (type 2). Text becomes UTF-8.
+What the photographs say about patient and study is copied, never corrected, because an archive files by it; what no
+reader could parse stays empty (`copied`). Text becomes UTF-8.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ import io
 import re
 from contextlib import suppress
 from copy import deepcopy
-from datetime import date, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pydicom.charset import convert_encodings, decode_element
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian
-from pydicom.valuerep import PersonName
 
 from ocunet_pacs.domain.errors import BadInput, InvalidReport
 from ocunet_pacs.domain.labels import PRIVATE_SCHEME
@@ -25,9 +24,10 @@ from ocunet_pacs.domain.result import derive_uid
 from ocunet_pacs.imaging.header import MANUFACTURER, MODEL_NAME
 from ocunet_pacs.imaging.part10 import opened, quiet
 from ocunet_pacs.report import codes
+from ocunet_pacs.report.copied import DAY, is_day, usable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from ocunet_pacs.domain.result import BundleRef
@@ -109,16 +109,6 @@ _OF_THE_IMAGE = (
 )
 _TAGS = tuple(int(Tag(keyword)) for keyword in REQUIRED + OPTIONAL + _OF_THE_IMAGE)
 
-_PATTERNS: Mapping[str, str] = {
-    "PatientBirthDate": r"\d{8}",
-    "StudyDate": r"\d{8}",
-    "StudyTime": r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?",
-    "PatientBirthTime": r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?",
-    "PatientSex": "[MFO]",
-    "PatientAge": r"\d{3}[DWMY]",
-    "TimezoneOffsetFromUTC": r"[+-]\d{4}",
-}
-
 
 def read_source(path: Path) -> Dataset:
     """What we use of a photograph's header, as Unicode, with Transfer Syntax UID in its file meta information.
@@ -156,40 +146,12 @@ def inherit(sources: Sequence[Dataset], study_instance_uid: str) -> Dataset:
     ds.StudyInstanceUID = study_instance_uid
     with quiet():
         for keyword in REQUIRED + OPTIONAL:
-            value = next((v for s in sources if (v := _usable(s, keyword)) is not None), None)
+            value = next((v for s in sources if (v := usable(s, keyword)) is not None), None)
             if value is not None:
                 setattr(ds, keyword, value)
             elif keyword in REQUIRED:
                 setattr(ds, keyword, "")
     return ds
-
-
-def _usable(source: Dataset, keyword: str) -> object | None:
-    """The value, detached from its source; None where it is absent, empty or not what its VR allows."""
-    element = source.get_item(keyword)
-    if element is None:
-        return None
-    value = source.get(keyword)
-    if value is None or not str(value).strip() or (hasattr(value, "__len__") and len(value) == 0):
-        return None
-    pattern = _PATTERNS.get(keyword)
-    if pattern and not (re.fullmatch(pattern, str(value).strip()) and _real_date(keyword, str(value))):
-        return None
-    if isinstance(value, PersonName):
-        return PersonName(str(value))
-    detached: object = deepcopy(value)
-    return detached
-
-
-def _real_date(keyword: str, value: str) -> bool:
-    if not keyword.endswith("Date"):
-        return True
-    digits = value.strip()
-    try:
-        date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
-    except ValueError:
-        return False
-    return True
 
 
 def set_time(ds: Dataset, now: datetime) -> str:
@@ -295,6 +257,6 @@ def acquired(source: Dataset) -> tuple[str, str]:
     moment = str(source.get("AcquisitionDateTime") or "")
     day = moment[:8] or str(source.get("AcquisitionDate") or source.get("ContentDate") or "")
     time = moment[8:14] or str(source.get("AcquisitionTime") or source.get("ContentTime") or "")[:6]
-    if not (re.fullmatch(_PATTERNS["StudyDate"], day) and _real_date("StudyDate", day)):
+    if not (re.fullmatch(DAY, day) and is_day(day)):
         return "", ""
     return day, time if re.fullmatch(r"([01]\d|2[0-3])[0-5]\d[0-5]\d", time) else ""

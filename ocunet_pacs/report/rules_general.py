@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _NAMING = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _TEXTS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
-_UID = re.compile(r"(?=.{1,64}$)(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+_UID = re.compile(r"[0-9.]{1,64}")
+"""Cameras were seen to write components with leading zeros, and archives to keep them."""
 _TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d|60)?(\.\d{1,6})?)?\s*")
 _OF_A_CODE = (0x00080100, 0x00080104, 0x00080119, 0x00080120)
 """Code Value, Code Meaning, Long Code Value and URN Code Value: what has one of them is a code (PS3.3 section 8.8)."""
@@ -80,7 +81,7 @@ def _is_whole(item: Dataset) -> bool:
 
 GENERAL = (
     Rule("G01", "class, instance, study and series are named", "PS3.3 C.12.1", lambda ds: all(map(ds.get, _NAMING))),
-    Rule("G02", "every UID is well formed", "PS3.5 section 9.1", true_of=_uids),
+    Rule("G02", "every UID is made of digits and dots, 64 at most", "PS3.5 section 9.1", true_of=_uids),
     Rule("G03", "the file meta information names the same object", "PS3.10 section 7.1", _meta),
     Rule(
         "G04",

@@ -235,13 +235,20 @@ def odd_length(ds: Dataset) -> None:
     )
 
 
+def no_uid(group: Dataset) -> None:
+    child(group, codes.TRACKING_UNIQUE_IDENTIFIER).UID = "1.2.three"
+
+
 def contribution(change: Change) -> Change:
     return lambda ds: change(ds.ContributingEquipmentSequence[0])
 
 
 MUTANTS: dict[str, tuple[str, Change]] = {
     "G01": ("report", without("SeriesInstanceUID")),
-    "G02": ("report", in_group(lambda group: setattr(child(group, codes.TRACKING_UNIQUE_IDENTIFIER), "UID", "1.02.3"))),
+    "G02": (
+        "report",
+        in_group(no_uid),
+    ),
     "G03": ("report", lambda ds: setattr(ds.file_meta, "MediaStorageSOPInstanceUID", "1.2.3")),
     "G04": ("report", without("AccessionNumber")),
     "G05": ("report", without("Modality")),
