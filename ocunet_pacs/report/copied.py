@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DAY = r"\d{8}"
 TIME = r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?"
+_ESCAPE = re.compile(r"\x1b[$()-]*[\x30-\x7e]")
 _DECIMAL = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
 
 _PATTERNS: Mapping[str, str] = MappingProxyType(
@@ -99,12 +100,16 @@ def _detached(value: object) -> object:
     if isinstance(value, MultiValue):
         return [_detached(one) for one in value]
     if isinstance(value, PersonName):
-        return PersonName(_drawn(str(value)))
-    return _drawn(value) if type(value) is str else deepcopy(value)
+        return PersonName(clear(str(value)))
+    return clear(value) if type(value) is str else deepcopy(value)
 
 
-def _drawn(text: str) -> str:
-    return text.replace("\ufffd", "?")
+def clear(text: str) -> str:
+    """The text without what decoding left in it: marks of undecodable bytes, and escape sequences.
+
+    pydicom leaves those of ISO 2022 IR 58 (Chinese) where they are; text in UTF-8 has none (PS3.5 section 6.1.2.5.3).
+    """
+    return _ESCAPE.sub("", text).replace("\ufffd", "?")
 
 
 def _is_half_a_code(item: Dataset) -> bool:

@@ -24,7 +24,7 @@ from ocunet_pacs.domain.result import derive_uid
 from ocunet_pacs.imaging.header import MANUFACTURER, MODEL_NAME
 from ocunet_pacs.imaging.part10 import opened, quiet
 from ocunet_pacs.report import codes
-from ocunet_pacs.report.copied import DAY, is_day, usable
+from ocunet_pacs.report.copied import DAY, clear, is_day, usable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -206,7 +206,7 @@ def device_uid(bundle: BundleRef) -> str:
 
 def institution_of(sources: Iterable[Dataset]) -> str:
     """The photographs' Institution Name, "" where none has one."""
-    return next((name for ds in sources if (name := str(ds.get("InstitutionName") or "").strip())), "")
+    return next((name for ds in sources if (name := clear(str(ds.get("InstitutionName") or "")).strip())), "")
 
 
 def station_of(paths: Iterable[Path]) -> str:
