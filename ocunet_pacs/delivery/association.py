@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import queue
-import socket
-import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from pynetdicom import AE, _config, evt
-from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.transport import AddressInformation, AssociationSocket
+from pynetdicom import _config
 
 from ocunet_pacs.delivery import tls
+from ocunet_pacs.delivery.wire import Requestor
 from ocunet_pacs.domain.errors import OcunetError, PeerBusy, PeerRefused, PeerUnavailable
 from ocunet_pacs.domain.result import derive_uid
 
@@ -22,14 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from ssl import SSLContext
 
+    from pynetdicom import evt
     from pynetdicom.association import Association
-    from pynetdicom.dimse import _QueueItem
     from pynetdicom.presentation import PresentationContext
-    from pynetdicom.transport import T_CONNECT
-
-_LOOK_EVERY_S = 0.25
-_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
-"""Linux has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,97 +38,6 @@ class Destination:
 
 class Congested(PeerUnavailable):
     """It takes no more associations for now."""
-
-
-class _Socket(AssociationSocket):
-    """Wastes no time, remembers what went wrong with the connection, and closes for certain.
-
-    With pynetdicom's the system waits, before it sends, for more to send, and before it acknowledges what came, for
-    something to send along: 40 ms each time, in which a peer that writes a PDU in two pieces (dcmtk does) waits with
-    the second. It keeps its errors to its own log. And it does not close when the connection was never made or the peer
-    closed it first.
-    """
-
-    trouble: OSError | None = None
-
-    def connect(self, primitive: T_CONNECT) -> None:
-        """Connect, with TLS where wanted; the result is in `primitive`."""
-        assert self.socket is not None
-        try:
-            self.socket.settimeout(self.assoc.connection_timeout)
-            self.socket.connect(primitive.address_info.as_tuple)
-            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self.tls_args:
-                context, host = self.tls_args
-                self.socket = context.wrap_socket(self.socket, server_hostname=host)
-            # The library reads and writes in its own time.
-            self.socket.settimeout(None)
-            self.assoc.requestor.address_info = AddressInformation.from_tuple(self.socket.getsockname())
-        except OSError as error:
-            self.trouble = error
-            self._shutdown_socket()
-            self.socket = None
-            primitive.result = "Evt17"
-        else:
-            self._is_connected = True
-            evt.trigger(self.assoc, evt.EVT_CONN_OPEN, {"address": primitive.address_info.as_tuple})
-            primitive.result = "Evt2"
-        finally:
-            self.provider_queue.put(primitive)
-            self._ready.set()
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """As many bytes, fewer when the peer closed the connection. OSError, kept in `trouble`."""
-        try:
-            if self.socket is not None and _QUICKACK is not None:
-                # The system forgets it again and again.
-                self.socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
-            return super().recv(nr_bytes)
-        except OSError as error:
-            self.trouble = error
-            raise
-
-    def _shutdown_socket(self) -> None:
-        if self.socket is not None:
-            with suppress(OSError):
-                self.socket.shutdown(socket.SHUT_RDWR)
-            self.socket.close()
-
-
-class Provider(DIMSEServiceProvider):
-    """Leaves answers to who waits for them, and notices that none will come.
-
-    pynetdicom's other thread looks into the queue of answers too, for requests. It is told to stop meanwhile, but may
-    look once more when two requests follow each other closely, and takes an answer, or the word of a lost connection,
-    away: who waits for it then waits for the whole of the time-out. What a peer may ask of us, N-EVENT-REPORT, never
-    comes into that queue.
-    """
-
-    def get_msg(self, block: bool = False) -> _QueueItem:  # noqa: FBT001, FBT002 - pynetdicom's signature
-        """The next message, or a pair of None: there is none, the connection is lost, or the time is over."""
-        if not block:
-            return None, None
-        ends = None if self.dimse_timeout is None else time.monotonic() + self.dimse_timeout
-        while True:
-            is_last = self.assoc.acse.is_aborted() or not self.dul.is_alive()
-            left = _LOOK_EVERY_S if ends is None else min(_LOOK_EVERY_S, ends - time.monotonic())
-            try:
-                return self.msg_queue.get(timeout=max(left, 0.0))
-            except queue.Empty:
-                if is_last or left <= 0:
-                    return None, None
-
-
-class Requestor(AE):
-    """An application entity whose sockets close for certain, and that does not wait in vain."""
-
-    def _create_socket(
-        self, assoc: Association, address: AddressInformation, tls_args: tuple[SSLContext, str] | None
-    ) -> AssociationSocket:
-        assoc.dimse = Provider(assoc)
-        connection = _Socket(assoc, address=address)
-        connection.tls_args = tls_args
-        return connection
 
 
 def configure_pynetdicom() -> None:

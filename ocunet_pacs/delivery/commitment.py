@@ -16,7 +16,8 @@ from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.presentation import build_context
 
-from ocunet_pacs.delivery.association import Provider, associated
+from ocunet_pacs.delivery.association import associated
+from ocunet_pacs.delivery.wire import Provider
 from ocunet_pacs.domain.errors import BadInput, PeerBusy, PeerRefused, PeerUnavailable
 from ocunet_pacs.imaging.commitment import (
     ALL_COMMITTED,

@@ -86,10 +86,10 @@ class CStoreSender:
                     "store them"
                 )
             if syntax == own:
-                return judge(self._name, kept.store(path, path.stat().st_size))
+                return judge(self._name, kept.store(path))
             # The library encodes a data set as it finds it encoded, so it gets one that was read in the new encoding.
             content = in_encoding(path, syntax)
-            status = kept.store(dcmread(BytesIO(content)), len(content))
+            status = kept.store(dcmread(BytesIO(content)))
             return judge(self._name, status, f" as {UID(syntax).name}")
         except CannotEncode as error:
             raise PeerRefused(f"{self._name}: it takes the object only in an encoding that it {error}") from error

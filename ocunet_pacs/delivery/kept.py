@@ -11,6 +11,7 @@ from pynetdicom import evt
 
 from ocunet_pacs.delivery.association import Congested, associate, in_our_words
 from ocunet_pacs.delivery.encodings import contexts
+from ocunet_pacs.delivery.wire import Provider
 from ocunet_pacs.domain.errors import PeerUnavailable, StoreError
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ _MOST_OBJECTS = 100
 """Then an association is released all the same: some archives do not look at what came before its end."""
 _IS_ANSWER = 0x8000
 """In a Command Field (PS3.7 section E.1)."""
-_SLOWEST_BYTES_A_SECOND = 100_000
-"""What a connection must manage; the peer's time to answer begins after that."""
 _SETTLES_S = 1.0
 """How long a peer may still count an association that has ended."""
 
@@ -68,17 +67,15 @@ class KeptAssociation:
         association = self._association
         return association.is_established and association.dimse.msg_queue.empty() and self.sent < _MOST_OBJECTS
 
-    def store(self, content: Path | Dataset, size: int) -> int:
-        """Send one object of `size` bytes; the status that was answered.
+    def store(self, content: Path | Dataset) -> int:
+        """Send one object; the status that was answered.
 
         AnswerLost; StoreError when the file cannot be read; PeerBusy. All of them leave it closed.
         """
-        name, patience = self._destination.name, self._destination.timeout.total_seconds()
+        name = self._destination.name
         association = self._association
         self.sent += 1
         self._answered.clear()
-        association.dimse_timeout = patience + size / _SLOWEST_BYTES_A_SECOND
-        began = time.monotonic()
         try:
             answer = self._ask(content)
         except BaseException:
@@ -90,9 +87,9 @@ class KeptAssociation:
                 return int(answer.Status)
             association.abort()
             raise AnswerLost(f"{name}: it answered what was not asked; the association was aborted")
-        if time.monotonic() - began < association.dimse_timeout:
-            raise AnswerLost(f"{name}: the connection broke before an answer came", broke=True)
-        raise AnswerLost(f"{name}: no answer came within {self._destination.timeout}")
+        if isinstance(association.dimse, Provider) and association.dimse.is_over:
+            raise AnswerLost(f"{name}: no answer came within {self._destination.timeout}")
+        raise AnswerLost(f"{name}: the connection broke before an answer came", broke=True)
 
     def _ask(self, content: Path | Dataset) -> Dataset:
         with in_our_words(self._destination, self._association):

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.presentation import build_context, build_role
 
-from ocunet_pacs.delivery.association import Requestor
+from ocunet_pacs.delivery.wire import Requestor
 from ocunet_pacs.imaging.commitment import SOP_CLASS, SOP_INSTANCE, TRANSFER_SYNTAXES
 from tests.dcmtk import HOST
 from tests.integration.ledgers import FileLedger

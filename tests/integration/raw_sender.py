@@ -11,7 +11,7 @@ from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 
-from ocunet_pacs.delivery.association import Requestor
+from ocunet_pacs.delivery.wire import Requestor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -179,6 +181,68 @@ def test_an_archive_that_hangs_or_dies_while_it_receives(sent: signal.Signals, p
     finally:
         process.kill()
         process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """More than what systems keep for a reader who does not read."""
+    return write(photograph(rows=3000, columns=3000), tmp_path_factory.mktemp("large") / "large.dcm")
+
+
+@pytest.mark.peers
+def test_an_archive_that_stops_reading_does_not_hold_us(large: Path, tmp_path: Path) -> None:
+    port = free_port()
+    command = [program("storescp"), "+xa", "--sleep-during", "1", "-od", str(tmp_path), str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(port, process)
+        timer = threading.Timer(0.6, process.send_signal, [signal.SIGSTOP])
+        timer.start()
+        with pytest.raises(PeerUnavailable, match=r"no answer came within|broke before an answer came"):
+            send(to(port, seconds=2), large)
+        timer.join()
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+@contextmanager
+def slow_line(port: int, bytes_a_second: int) -> Iterator[int]:
+    """Leads to the port; what goes there passes slowly, and nothing piles up on the way."""
+    step = bytes_a_second // 50
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        server.bind((HOST, 0))
+        server.listen()
+
+        def copy(source: socket.socket, target: socket.socket, pause: float) -> None:
+            with suppress(OSError):
+                while piece := source.recv(step):
+                    target.sendall(piece)
+                    time.sleep(pause)
+            with suppress(OSError):
+                target.shutdown(socket.SHUT_WR)
+
+        def serve() -> None:
+            with suppress(OSError):
+                here = server.accept()[0]
+                with here, socket.create_connection((HOST, port)) as there:
+                    back = threading.Thread(target=copy, args=(there, here, 0.0))
+                    back.start()
+                    copy(here, there, 0.02)
+                    back.join()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join(20)
+
+
+@pytest.mark.peers
+def test_a_slow_line_is_no_silence(large: Path, tmp_path: Path) -> None:
+    with storescp(tmp_path, "+xa") as port, slow_line(port, 6_000_000) as slow:
+        # 27 MB at that speed take three times as long.
+        assert send(to(slow, seconds=1.5), large).status == 0x0000
 
 
 @pytest.mark.peers
