@@ -33,7 +33,8 @@ class Orthanc:
         self.process = process
         self.dicom_port = dicom_port
         self.http_port = http_port
-        self.client = httpx.Client(base_url=f"http://{HOST}:{http_port}", timeout=30, auth=user)
+        self.url = f"http://{HOST}:{http_port}"
+        self.client = httpx.Client(base_url=self.url, timeout=30, auth=user)
 
     def get(self, path: str) -> Any:
         """JSON of a REST resource."""

@@ -47,7 +47,6 @@ NOW = datetime(2026, 3, 4, 10, 20, 30, tzinfo=UTC)
 BUNDLE = BundleRef("drawn-example", "3c505aa6" * 8, trained=True, temperature=1.0)
 PATIENT = "Example^Drawn"
 THRESHOLD = 0.5
-SIZE = (1600, 1200)
 MAP_SIDE = 12
 
 
@@ -84,12 +83,19 @@ class ExampleStudy:
     report: Path
 
     @property
+    def results(self) -> tuple[Path, ...]:
+        """What we made."""
+        return (*self.heatmaps, self.report)
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """All of them, photographs first."""
-        return (*self.photographs, *self.heatmaps, self.report)
+        return (*self.photographs, *self.results)
 
 
-def make_study(folder: Path, eyes: tuple[DrawnEye, ...] = (RIGHT, LEFT), name: str = "viewers") -> ExampleStudy:
+def make_study(
+    folder: Path, eyes: tuple[DrawnEye, ...] = (RIGHT, LEFT), *, size: tuple[int, int] = (1024, 768)
+) -> ExampleStudy:
     """Draw the eyes and make everything that a clinic's PACS would hold of them, as DICOM files in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     reports = Reports(ReportSettings(), lambda: NOW, "1.0")
@@ -99,11 +105,11 @@ def make_study(folder: Path, eyes: tuple[DrawnEye, ...] = (RIGHT, LEFT), name: s
     heatmaps: list[Path] = []
     for ordinal, eye in enumerate(eyes, 1):
         path = folder / f"photograph-{ordinal}.dcm"
-        shown = _photograph(path, eye, ordinal, name)
+        shown = _photograph(path, eye, ordinal, size)
         result = _result(eye, ordinal, str(dcmread(path, stop_before_pixels=True).SOPInstanceUID))
         sources[result.sop_instance_uid] = path
         if set(eye.positive) != {"NORMAL"}:
-            made = reports.heatmap(result, shown, _said(eye, result, shown), BUNDLE, path)
+            made = reports.heatmap(result, shown, _said(eye, result, shown, size), BUNDLE, path)
             pictures[made.sop_instance_uid] = _output(made)
             heatmaps.append(_write(folder / f"heatmap-{ordinal}.dcm", made))
             result = replace(result, heatmap_uid=reports.heatmap_uid(result, BUNDLE))
@@ -115,8 +121,8 @@ def make_study(folder: Path, eyes: tuple[DrawnEye, ...] = (RIGHT, LEFT), name: s
     return ExampleStudy(study, tuple(sources.values()), tuple(heatmaps), report)
 
 
-def _photograph(path: Path, eye: DrawnEye, ordinal: int, name: str) -> Photograph:
-    pixels = _drawn(eye, eye.lesions)
+def _photograph(path: Path, eye: DrawnEye, ordinal: int, size: tuple[int, int]) -> Photograph:
+    pixels = draw_fundus(seed=eye.seed, laterality=eye.laterality, size=size, lesions=eye.lesions)
     jpeg = io.BytesIO()
     Image.fromarray(pixels).save(jpeg, "JPEG", quality=92)
     ds = wrap_photograph(
@@ -128,19 +134,15 @@ def _photograph(path: Path, eye: DrawnEye, ordinal: int, name: str) -> Photograp
         patient_sex="O",
         accession_number="A-1001",
         study_description="Fundus photographs (drawn)",
-        study_instance_uid=derive_uid(name, "study"),
-        series_instance_uid=derive_uid(name, "series"),
-        sop_instance_uid=derive_uid(name, "photograph", str(ordinal)),
+        study_instance_uid=derive_uid("drawn example", "study"),
+        series_instance_uid=derive_uid("drawn example", "series"),
+        sop_instance_uid=derive_uid("drawn example", "photograph", str(ordinal)),
         instance_number=ordinal,
         now=NOW,
     )
     ds.SeriesDescription = "Colour fundus photographs (drawn)"
     write_dicom(ds, path)
     return prepare(PreprocessSpec(), pixels)
-
-
-def _drawn(eye: DrawnEye, lesions: tuple[Lesion, ...]) -> NDArray[np.uint8]:
-    return draw_fundus(seed=eye.seed, laterality=eye.laterality, size=SIZE, lesions=lesions)
 
 
 def _result(eye: DrawnEye, ordinal: int, uid: str) -> ImageResult:
@@ -152,9 +154,9 @@ def _result(eye: DrawnEye, ordinal: int, uid: str) -> ImageResult:
     return ImageResult(uid, "1.2.840.10008.5.1.4.1.1.77.1.5.1", None, ordinal, eye.laterality, tuple(scores))
 
 
-def _said(eye: DrawnEye, result: ImageResult, shown: Photograph) -> Classification:
+def _said(eye: DrawnEye, result: ImageResult, shown: Photograph, size: tuple[int, int]) -> Classification:
     """Maps that light up where the lesions are, as uint8 differences averaged over the network's coarse grid."""
-    healthy = prepare(PreprocessSpec(), _drawn(eye, ()))
+    healthy = prepare(PreprocessSpec(), draw_fundus(seed=eye.seed, laterality=eye.laterality, size=size))
     difference = np.abs(shown.pixels.astype(np.float32) - healthy.pixels).sum(axis=2)
     coarse = cv2.resize(difference, (MAP_SIDE, MAP_SIDE), interpolation=cv2.INTER_AREA)
     coarse = cv2.GaussianBlur(coarse, (3, 3), 0)

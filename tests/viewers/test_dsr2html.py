@@ -1,0 +1,69 @@
+"""The report as dcmtk's page shows it in a browser: what a doctor without an SR viewer gets."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.browser import Chromium, Sheet
+from tests.conftest import program
+from tests.viewers import expected
+from tests.viewers.example import PATIENT, ExampleStudy
+
+pytestmark = pytest.mark.peers
+
+
+def rendered(report: Path, folder: Path) -> str:
+    """The URL of the page that dsr2html makes of it."""
+    page = folder / "report.html"
+    done = subprocess.run(
+        [program("dsr2html"), "-q", "+U8", str(report), str(page)], capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return page.as_uri()
+
+
+@pytest.fixture
+def text(browser: Chromium, both_eyes: ExampleStudy, tmp_path: Path) -> str:
+    with browser.sheet() as sheet:
+        return sheet.open(rendered(both_eyes.report, tmp_path)).text()
+
+
+@pytest.mark.parametrize(("eye", "label", "probability"), expected.FINDINGS)
+def test_each_finding_is_read_with_its_eye_and_probability(text: str, eye: str, label: str, probability: str) -> None:
+    assert re.search(expected.sentence(eye, label, probability), text)
+
+
+def test_probability_is_a_word_with_its_number_and_unit_behind_it(text: str) -> None:
+    assert {float(n) for n in re.findall(r"Probability: (\d+\.\d+) %", text)} >= {91.32, 78.45, 81.27, 66.54}
+
+
+def test_thresholds_and_laterality_are_read(text: str) -> None:
+    assert re.search(expected.THRESHOLD, text)
+    assert re.search(r"Laterality = Right \(24028007, SCT\)", text)
+    assert re.search(r"Laterality = Left \(7771000, SCT\)", text)
+
+
+def test_what_it_is_and_what_it_is_not_is_read(text: str) -> None:
+    for words in (expected.DISCLAIMER, expected.NOT_VERIFIED, expected.NOT_LISTED, "UNVERIFIED", "drawn-example"):
+        assert re.search(words, text), words
+
+
+def test_the_patient_is_read(text: str) -> None:
+    family, given = PATIENT.split("^")
+    assert f"{given} {family}" in text
+    assert "EXAMPLE-1" in text
+
+
+def test_small_or_faint_letters_do_not_count_as_read(browser: Chromium) -> None:
+    page = (
+        "<body><p>plain</p><p style='font-size:8px'>tiny</p><p style='color:#ddd'>faint</p><p hidden>hidden</p>"
+        "<div style='height:0;overflow:hidden'>cut</div></body>"
+    )
+    with browser.sheet() as sheet:
+        sheet.page.set_content(page)
+        assert isinstance(sheet, Sheet)
+        assert sheet.text() == "plain"
