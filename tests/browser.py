@@ -46,23 +46,25 @@ _PIECES = """
     const gradient = /gradient/.test(style.backgroundImage) && style.backgroundImage.match(/rgba?\\([^)]*\\)/);
     return colour(gradient ? gradient[0] : style.backgroundColor);
   };
-  const behind = element => {
-    for (let e = element; e; e = e.parentElement) {
-      const c = painted(getComputedStyle(e));
-      if (c[3] > 0.5) return c;
+  // What an element has from its ancestors: the colour behind it, and the box that they leave it. What can be scrolled
+  // to is not cut off.
+  const known = new Map([[null, {behind: [255, 255, 255, 1], edges: [-Infinity, -Infinity, Infinity, Infinity]}]]);
+  const around = element => {
+    if (known.has(element)) return known.get(element);
+    const outer = around(element.parentElement), style = getComputedStyle(element), own = painted(style);
+    let [left, top, right, bottom] = outer.edges;
+    if (element !== document.documentElement && /hidden|clip/.test(style.overflow)) {
+      const box = element.getBoundingClientRect();
+      if (/hidden|clip/.test(style.overflowX)) { left = Math.max(left, box.left); right = Math.min(right, box.right); }
+      if (/hidden|clip/.test(style.overflowY)) { top = Math.max(top, box.top); bottom = Math.min(bottom, box.bottom); }
     }
-    return [255, 255, 255, 1];
+    const found = {behind: own[3] > 0.5 ? own : outer.behind, edges: [left, top, right, bottom]};
+    known.set(element, found);
+    return found;
   };
-  // How much of the box its clipping ancestors leave, 0 to 1; what can be scrolled to is not clipped.
-  const shown = (box, element) => {
-    let [left, top, right, bottom] = [box.left, box.top, box.right, box.bottom];
-    for (let e = element; e && e !== document.documentElement; e = e.parentElement) {
-      const style = getComputedStyle(e), edge = e.getBoundingClientRect();
-      if (/hidden|clip/.test(style.overflowX)) { left = Math.max(left, edge.left); right = Math.min(right, edge.right); }
-      if (/hidden|clip/.test(style.overflowY)) { top = Math.max(top, edge.top); bottom = Math.min(bottom, edge.bottom); }
-    }
-    return Math.max(0, right - left) * Math.max(0, bottom - top) / (box.width * box.height);
-  };
+  const shown = (box, [left, top, right, bottom]) =>
+    Math.max(0, Math.min(right, box.right) - Math.max(left, box.left)) *
+    Math.max(0, Math.min(bottom, box.bottom) - Math.max(top, box.top)) / (box.width * box.height);
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const pieces = [];
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
@@ -72,10 +74,10 @@ _PIECES = """
     const range = document.createRange();
     range.selectNodeContents(node);
     const box = range.getBoundingClientRect();
-    if (box.width < 1 || box.height < 1 || shown(box, element) < 0.9) continue;
+    if (box.width < 1 || box.height < 1 || shown(box, around(element).edges) < 0.9) continue;
     const style = getComputedStyle(element);
     const fore = luminance(colour(element instanceof SVGElement ? style.fill : style.color));
-    const back = luminance(behind(element));
+    const back = luminance(around(element).behind);
     const contrast = (Math.max(fore, back) + 0.05) / (Math.min(fore, back) + 0.05);
     pieces.push({text, size: parseFloat(style.fontSize), contrast});
   }

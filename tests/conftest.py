@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -17,10 +18,7 @@ def program(name: str) -> str:
     # Servers lie in /usr/sbin, which is not on every user's path.
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if found is None:
-        message = f"{name} is not installed (apt install dcmtk dicom3tools orthanc poppler-utils strace)"
-        if os.environ.get("REQUIRE_PEERS") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
+        _is_missing(f"{name} is not installed (sh tests/install-peers.sh installs what is in Debian)")
     return found
 
 
@@ -28,11 +26,22 @@ def plugin(name: str) -> str:
     """Path of a plug-in of Orthanc's; missing: as for `program`."""
     path = Path("/usr/share/orthanc/plugins") / name
     if not path.exists():
-        message = f"{name} is not installed (apt install orthanc-dicomweb)"
-        if os.environ.get("REQUIRE_PEERS") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
+        _is_missing(f"{name} is not installed (apt install orthanc-dicomweb orthanc-webviewer)")
     return str(path)
+
+
+def ohif() -> Path:
+    """The folder with the files of the OHIF viewer, and its version in a file beside; missing: as for `program`."""
+    folder = PROJECT / ".peers" / "ohif" / "dist"
+    if not (folder / "index.html").is_file():
+        _is_missing("OHIF is not in .peers/ohif (sh tests/install-peers.sh fetches it)")
+    return folder
+
+
+def _is_missing(message: str) -> NoReturn:
+    if os.environ.get("REQUIRE_PEERS") == "1":
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,10 @@
 #!/bin/sh
 # Install the programs that the tests talk to, where that is possible: Debian's dcmtk, dicom3tools, Orthanc with its
-# DICOMweb plug-in, openssl, strace, which records what the listener does to its disk, and poppler, which reads our PDFs.
+# DICOMweb and web viewer plug-ins, Chromium without a window, openssl, strace, which records what the listener does to
+# its disk, and poppler, which reads our PDFs.
 # (PostgreSQL for the tests comes from PyPI with the `test` extra.) Without root it only says what is missing, and the
-# tests that need it are skipped, or fail where REQUIRE_PEERS=1. Medplum's FHIR server comes from npm, where that is.
+# tests that need it are skipped, or fail where REQUIRE_PEERS=1. Medplum's FHIR server and the files of the OHIF viewer
+# come from npm, where that is.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -16,12 +18,32 @@ elif ! cmp -s "$here/fhir-server/package.json" "$fhir/package.json" || [ ! -d "$
     npm install --prefix "$fhir" --ignore-scripts --no-audit --no-fund --no-package-lock --silent
 fi
 
+# Of OHIF's package dist/ is the whole application; what we need not have of it is a runtime for neural networks.
+version=3.13.2
+digest=b189d3963bfc58e9394a9db8c7be75d07beb029ec211dbb126d47b62969dd3f1
+ohif=$here/../.peers/ohif
+if command -v npm >/dev/null 2>&1 && [ "$(cat "$ohif/version" 2>/dev/null)" != "$version" ]; then
+    echo "fetching OHIF $version"
+    rm -rf "$ohif"
+    mkdir -p "$ohif"
+    (
+        cd "$ohif"
+        npm pack --silent "@ohif/app@$version" >/dev/null
+        echo "$digest  ohif-app-$version.tgz" | sha256sum -c --status -
+        tar -xzf "ohif-app-$version.tgz" --strip-components=1 --exclude='*.map' --exclude=package/dist/ort
+        rm "ohif-app-$version.tgz"
+        echo "$version" >version
+    )
+fi
+
 missing=
 for pair in storescu:dcmtk dciodvfy:dicom3tools Orthanc:orthanc openssl:openssl strace:strace \
-    pdftotext:poppler-utils; do
+    pdftotext:poppler-utils chromium-headless-shell:chromium-headless-shell; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || [ -x "/usr/sbin/${pair%%:*}" ] || missing="$missing ${pair#*:}"
 done
-[ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"
+for pair in DicomWeb:dicomweb WebViewer:webviewer; do
+    [ -e "/usr/share/orthanc/plugins/libOrthanc${pair%%:*}.so" ] || missing="$missing orthanc-${pair#*:}"
+done
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

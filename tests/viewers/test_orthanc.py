@@ -51,7 +51,8 @@ def test_the_tags_of_the_report_can_be_read(browser: Chromium, pacs: Orthanc) ->
         text = open_tags(sheet, pacs, report)
     numbers = re.findall(r"\bProbability .{1,900}?NumericValue \) : ([\d.]+)", text)
     assert {float(n) for n in numbers} >= {91.32, 78.45, 81.27, 66.54}
-    for words in ("Retinopathy due to diabetes mellitus", "Glaucoma", "Right", "Left", "Laterality", "percent"):
+    assert re.search(r"MeasurementUnitsCodeSequence .{1,120}?CodeValue \) : %", text)
+    for words in ("Retinopathy due to diabetes mellitus", "Glaucoma", "Right", "Left", "Laterality"):
         assert words in text
     for eye, label, probability in expected.FINDINGS:
         assert re.search(expected.sentence(eye, label, probability), text)

@@ -1,0 +1,54 @@
+"""The report and the heatmaps in OHIF, the viewer that many archives put before their users, over Orthanc's DICOMweb."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from pydicom import dcmread
+
+from tests.browser import ALIKE, Chromium, Sheet, likeness
+from tests.viewers import expected
+from tests.viewers.ohif_server import ohif_over
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.orthanc import Orthanc
+    from tests.viewers.example import ExampleStudy
+
+pytestmark = pytest.mark.peers
+
+
+@pytest.fixture(scope="module")
+def viewer(browser: Chromium, pacs: Orthanc, both_eyes: ExampleStudy) -> Iterator[Sheet]:
+    """OHIF with the study open, its introduction closed."""
+    with ohif_over(pacs) as address, browser.sheet(width=1600, height=1000) as sheet:
+        sheet.open(f"{address}/viewer?StudyInstanceUIDs={both_eyes.result.study_instance_uid}")
+        sheet.page.get_by_text("Skip all").click()
+        yield sheet
+
+
+def test_the_list_of_series_names_ours(viewer: Sheet) -> None:
+    viewer.wait_for_text("OcuNet AI report")
+    viewer.wait_for_text("OcuNet AI heatmaps")
+    viewer.wait_for_text("Colour fundus photographs")
+
+
+def test_the_heatmap_opens(viewer: Sheet, both_eyes: ExampleStudy) -> None:
+    viewer.page.get_by_text("OcuNet AI heatmaps").first.dblclick()
+    canvas = viewer.page.locator("canvas.cornerstone-canvas").first
+    ours = dcmread(both_eyes.heatmaps[0]).pixel_array
+    assert viewer.settles(lambda: likeness(viewer.picture(canvas), ours) > ALIKE)
+
+
+def test_the_rows_of_the_report_appear(viewer: Sheet) -> None:
+    viewer.page.get_by_text("OcuNet AI report").first.dblclick()
+    viewer.wait_for_text("Probability")
+    text = viewer.text()
+    assert {float(n) for n in re.findall(r"Probability: (\d+\.\d+) ?%", text)} >= {91.32, 78.45, 81.27, 66.54}
+    for eye, label, probability in expected.FINDINGS:
+        assert re.search(expected.sentence(eye, label, probability), text)
+    for words in (expected.DISCLAIMER, expected.NOT_VERIFIED, expected.THRESHOLD, expected.NOT_LISTED):
+        assert re.search(words, text)
