@@ -37,7 +37,7 @@ def report_settings(settings: Settings) -> ReportSettings:
 def routes(settings: Settings) -> Routes:
     """Who gets results, in which form, and which studies' results."""
     targets = [
-        Target(d.name, Form(d.report_class, d.heatmap_encoding), frozenset(map(OutputKind, d.results)))
+        Target(d.name, Form(d.report_class, d.heatmap_encoding, d.report_title), frozenset(map(OutputKind, d.results)))
         for d in settings.destinations
     ]
     targets += [Target(record.name, kinds=frozenset({OutputKind.FHIR})) for record in settings.records]

@@ -14,22 +14,26 @@ from ocunet_pacs.domain.labels import Urgency
 from ocunet_pacs.domain.result import OutputKind
 
 UNCOMPRESSED, JPEG, NO_HEATMAP = "uncompressed", "jpeg", ""
+USUAL_TITLE = "measurement-report"
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
     """How a report is made: `sr_class` is a key of `report.report_settings.SR_CLASSES`.
 
-    `heatmap` is the encoding of the heatmaps that it refers to; NO_HEATMAP where the destination gets none.
+    `heatmap` is the encoding of the heatmaps that it refers to; NO_HEATMAP where the destination gets none. `title` is
+    a key of `report.codes.TITLES`.
     """
 
     sr_class: str = "comprehensive-3d"
     heatmap: str = UNCOMPRESSED
+    title: str = USUAL_TITLE
 
     @property
     def id(self) -> str:
         """A short name of its own; UIDs and rows hold it."""
-        return f"{self.sr_class}/{self.heatmap or 'none'}"
+        title = "" if self.title == USUAL_TITLE else f"/{self.title}"
+        return f"{self.sr_class}/{self.heatmap or 'none'}{title}"
 
 
 def shown_form(form: Form) -> Form:

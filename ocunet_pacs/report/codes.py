@@ -33,6 +33,15 @@ def _sct(value: str, meaning: str) -> Code:
 
 # Document and observer (TID 1500, 1204, 1004)
 IMAGING_MEASUREMENT_REPORT = _dcm("126000", "Imaging Measurement Report")
+DIAGNOSTIC_IMAGING_REPORT = Code("18748-4", "LN", "Diagnostic Imaging Report")
+TITLES: Mapping[str, Code] = MappingProxyType(
+    {"measurement-report": IMAGING_MEASUREMENT_REPORT, "imaging-report": DIAGNOSTIC_IMAGING_REPORT}
+)
+"""Titles that a report can bear, by the word of `domain.routes.Form`; the content is the same.
+
+IHE AI Results asks for the first. OHIF shows nothing of such a report that has no drawn regions, and the whole text of
+one with the second, which is legal: TID 1500 names its titles as a baseline only.
+"""
 LANGUAGE = _dcm("121049", "Language of Content Item and Descendants")
 ENGLISH = Code("en-US", "RFC5646", "English (United States)")
 OBSERVER_TYPE = _dcm("121005", "Observer Type")

@@ -206,10 +206,11 @@ DATA_SET = (
 TREE = (
     Rule(
         "T01",
-        "the root is an imaging measurement report",
+        "the root is an imaging measurement report, or bears the title for OHIF",
         "PS3.16 TID 1500; OHIF",
         true_of=lambda read: (
-            read.said.root.value_type == "CONTAINER" and same(read.said.root.name, codes.IMAGING_MEASUREMENT_REPORT)
+            read.said.root.value_type == "CONTAINER"
+            and any(same(read.said.root.name, title) for title in codes.TITLES.values())
         ),
     ),
     Rule(

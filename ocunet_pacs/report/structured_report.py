@@ -104,7 +104,7 @@ def _describe(ds: Dataset, result: StudyResult, settings: ReportSettings, form: 
     ds.Modality = "SR"
     ds.SeriesNumber = settings.series_number
     ds.SeriesDescription = f"{SERIES_NAME} report{'' if result.bundle.trained else ' UNTRAINED'}"
-    ds.SeriesDescriptionCodeSequence = [codes.concept(codes.IMAGING_MEASUREMENT_REPORT)]
+    ds.SeriesDescriptionCodeSequence = [codes.concept(codes.TITLES[form.title])]
     ds.ReferencedPerformedProcedureStepSequence = []
     ds.InstanceNumber = max(1, result.revision)
     ds.CompletionFlag = "COMPLETE"
@@ -140,7 +140,7 @@ def _root(context: GroupContext) -> ContentItem:
             [tree.text(codes.COMMENT, line) for line in remarks(result, settings, context.software_version)],
         ),
     ]
-    return tree.container(codes.IMAGING_MEASUREMENT_REPORT, children, "1500", relation=None)
+    return tree.container(codes.TITLES[context.form.title], children, "1500", relation=None)
 
 
 def _observer(context: GroupContext) -> list[ContentItem]:

@@ -69,6 +69,10 @@ class Destination(Section):
         default="comprehensive-3d",
         description="SOP class of its reports; older archives need comprehensive or enhanced",
     )
+    report_title: Literal["measurement-report", "imaging-report"] = Field(
+        default="measurement-report",
+        description="title of its reports; OHIF shows the text of an imaging-report only (docs/viewers.md)",
+    )
     heatmap_encoding: Literal["uncompressed", "jpeg"] = Field(
         default="uncompressed", description="encoding of its heatmaps: uncompressed, or jpeg (a tenth of the size)"
     )

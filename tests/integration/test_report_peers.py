@@ -153,6 +153,16 @@ def test_older_archives_get_a_valid_report_of_their_class(tmp_path: Path, sr_cla
     assert "Predecessor Docs" in run("dsrdump", "+Pt", "+Pc", path)
 
 
+@pytest.mark.parametrize("title", codes.TITLES)
+def test_every_title_makes_a_valid_report(tmp_path: Path, title: str) -> None:
+    reports = reporter()
+    result, sources, heatmaps, _ = mixed(tmp_path, reports)
+    path = tmp_path / "report"
+    path.write_bytes(reports.report(result, sources, heatmaps, Form(title=title)).content)
+    assert errors(path) == []
+    assert codes.TITLES[title].meaning in run("dsrdump", "+Pt", "+Pc", path)
+
+
 def test_an_object_that_is_no_image_is_referred_to_as_one_that_is_none(tmp_path: Path) -> None:
     pdf = replace(refused(2, "U", ReasonCode.SOP_CLASS), sop_class_uid=EncapsulatedPDFStorage)
     without_pixels = dict.fromkeys(("Rows", "Columns", "PixelData", "ImageLaterality"))
