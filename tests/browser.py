@@ -195,4 +195,3 @@ def likeness(shown: NDArray[np.uint8], picture: NDArray[np.uint8]) -> float:
     # A blur forgives half a pixel and another way of resampling, not another picture.
     one, other = (cv2.GaussianBlur(a, (0, 0), 2).ravel() for a in (there, fitted))
     return float(np.corrcoef(one, other)[0, 1]) if one.std() > 0 else 0.0
-

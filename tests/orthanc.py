@@ -53,6 +53,10 @@ class Orthanc:
         """Put a DICOM file in over REST; Orthanc's id of the instance."""
         return str(self.post("/instances", path.read_bytes())["ID"])
 
+    def delete(self, path: str) -> None:
+        """Remove a REST resource, such as /instances/{id}."""
+        self.client.delete(path).raise_for_status()
+
     def instances(self) -> list[str]:
         """Orthanc's ids of everything it has."""
         return list(self.get("/instances"))

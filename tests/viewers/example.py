@@ -29,6 +29,7 @@ from ocunet_pacs.domain.result import (
     derive_uid,
     work_key,
 )
+from ocunet_pacs.domain.routes import Form
 from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.imaging.drawn import draw_fundus
 from ocunet_pacs.imaging.drawn_lesions import Lesion
@@ -37,6 +38,7 @@ from ocunet_pacs.imaging.preprocess import PreprocessSpec
 from ocunet_pacs.imaging.wrap import wrap_photograph, write_dicom
 from ocunet_pacs.report.report_settings import ReportSettings
 from ocunet_pacs.report.reporter import Reports
+from tests.unit.report.made import stored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,16 +77,20 @@ SUSPECT = DrawnEye(
 
 @dataclass(frozen=True)
 class ExampleStudy:
-    """The files of a study with its results; `result` is what the report says, as data."""
+    """The files of a study with its results; `result` is what the report says, as data.
+
+    `text_report` is the report as destinations that use OHIF take it, under a title that OHIF shows the text of.
+    """
 
     result: StudyResult
     photographs: tuple[Path, ...]
     heatmaps: tuple[Path, ...]
     report: Path
+    text_report: Path
 
     @property
     def results(self) -> tuple[Path, ...]:
-        """What we made."""
+        """What we made, for a destination that takes the usual."""
         return (*self.heatmaps, self.report)
 
     @property
@@ -109,8 +115,8 @@ def make_study(
         result = _result(eye, ordinal, str(dcmread(path, stop_before_pixels=True).SOPInstanceUID))
         sources[result.sop_instance_uid] = path
         if set(eye.positive) != {"NORMAL"}:
-            made = reports.heatmap(result, shown, _said(eye, result, shown, size), BUNDLE, path)
-            pictures[made.sop_instance_uid] = _output(made)
+            (made,) = reports.pictures(result, shown, _said(eye, result, shown, size), BUNDLE, path)
+            pictures[made.sop_instance_uid] = stored(made)
             heatmaps.append(_write(folder / f"heatmap-{ordinal}.dcm", made))
             result = replace(result, heatmap_uid=reports.heatmap_uid(result, BUNDLE))
         images.append(result)
@@ -118,7 +124,8 @@ def make_study(
     key = work_key(sources, BUNDLE.digest, reports.settings_digest)
     study = StudyResult(study_uid, 1, key, BUNDLE, tuple(images))
     report = _write(folder / "report.dcm", reports.report(study, sources, pictures))
-    return ExampleStudy(study, tuple(sources.values()), tuple(heatmaps), report)
+    text = _write(folder / "text-report.dcm", reports.report(study, sources, pictures, Form(title="imaging-report")))
+    return ExampleStudy(study, tuple(sources.values()), tuple(heatmaps), report, text)
 
 
 def _photograph(path: Path, eye: DrawnEye, ordinal: int, size: tuple[int, int]) -> Photograph:
@@ -164,10 +171,6 @@ def _said(eye: DrawnEye, result: ImageResult, shown: Photograph, size: tuple[int
     # Each label weighs the regions a little differently, as a network's would.
     maps = np.stack([one ** (1 + place % 3) for place in range(len(result.scores))])
     return Classification(result.scores, maps)
-
-
-def _output(made: MadeObject) -> Output:
-    return Output(made.kind, made.sop_class_uid, made.sop_instance_uid, made.series_instance_uid, "key")
 
 
 def _write(path: Path, made: MadeObject) -> Path:
