@@ -7,6 +7,7 @@ and is noted. WebGL is drawn in software, for viewers that want a graphics card.
 from __future__ import annotations
 
 import re
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ MINIMUM_SIZE = 10.0
 MINIMUM_CONTRAST = 4.5
 """Letters in CSS pixels, and the contrast of WCAG 2 (AA) of letters against what is behind them."""
 ALIKE = 0.98
-"""A likeness that only the same picture has: those of a patient's two eyes reach 0.95."""
+"""A likeness that only the same picture has: those of a patient's two eyes reach 0.96."""
 
 # Walks the visible text in the order of the document. Each piece: its text, the height of its letters, the contrast to
 # the nearest painted background, and whether it is drawn at all.
@@ -57,6 +58,12 @@ _PIECES = """
       const box = element.getBoundingClientRect();
       if (/hidden|clip/.test(style.overflowX)) { left = Math.max(left, box.left); right = Math.min(right, box.right); }
       if (/hidden|clip/.test(style.overflowY)) { top = Math.max(top, box.top); bottom = Math.min(bottom, box.bottom); }
+    }
+    if (/auto|scroll/.test(style.overflowX) && element.scrollWidth > element.clientWidth) {
+      [left, right] = [-Infinity, Infinity];
+    }
+    if (/auto|scroll/.test(style.overflowY) && element.scrollHeight > element.clientHeight) {
+      [top, bottom] = [-Infinity, Infinity];
     }
     const found = {behind: own[3] > 0.5 ? own : outer.behind, edges: [left, top, right, bottom]};
     known.set(element, found);
@@ -135,11 +142,12 @@ class Sheet:
 
     def settles(self, holds: Callable[[], bool]) -> bool:
         """Whether it holds within the time that things may take to appear."""
-        for _ in range(PATIENCE // 500):
-            if holds():
-                return True
-            self.page.wait_for_timeout(500)
-        return holds()
+        deadline = time.monotonic() + PATIENCE / 1000
+        while not holds():
+            if time.monotonic() > deadline:
+                return False
+            self.page.wait_for_timeout(250)
+        return True
 
     def picture(self, of: Locator | None = None, *, whole: bool = False) -> NDArray[np.uint8]:
         """A screenshot, RGB: of one element, of the whole page however long, or of the window."""
@@ -184,14 +192,17 @@ def chromium() -> Iterator[Chromium]:
 def likeness(shown: NDArray[np.uint8], picture: NDArray[np.uint8]) -> float:
     """How alike `shown` is to `picture` fitted into its middle, as a viewer fits it: correlation, 1 for the same.
 
-    Only what the picture covers is compared.
+    Only what the picture covers is compared, small and blurred: that forgives another way of resampling and half a
+    pixel, not another picture.
     """
     height, width = shown.shape[:2]
     scale = min(width / picture.shape[1], height / picture.shape[0])
     size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
-    fitted = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float64)
     left, top = (width - size[0]) // 2, (height - size[1]) // 2
-    there = shown[top : top + size[1], left : left + size[0]].astype(np.float64)
-    # A blur forgives half a pixel and another way of resampling, not another picture.
-    one, other = (cv2.GaussianBlur(a, (0, 0), 2).ravel() for a in (there, fitted))
-    return float(np.corrcoef(one, other)[0, 1]) if one.std() > 0 else 0.0
+    small = (200, round(200 * size[1] / size[0]))
+
+    def reduced(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return cv2.GaussianBlur(cv2.resize(pixels, small, interpolation=cv2.INTER_AREA), (0, 0), 1).astype(np.float64)
+
+    there = reduced(shown[top : top + size[1], left : left + size[0]])
+    return float(np.corrcoef(there.ravel(), reduced(picture).ravel())[0, 1]) if there.std() > 0 else 0.0

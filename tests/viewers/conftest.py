@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-# Not of the session: while Playwright is open, this thread has a running asyncio loop, which other tests could trip over.
+# Not of the session: while Playwright is open, this thread has a running asyncio loop, over which other tests trip.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Chromium]:
     with chromium() as started:

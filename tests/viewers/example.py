@@ -41,8 +41,6 @@ from ocunet_pacs.report.reporter import Reports
 from tests.unit.report.made import stored
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ocunet_pacs.domain.result import Photograph
 
 NOW = datetime(2026, 3, 4, 10, 20, 30, tzinfo=UTC)

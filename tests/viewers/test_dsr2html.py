@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.browser import Chromium, Sheet
-from tests.conftest import program
+from tests.browser import Chromium
 from tests.viewers import expected
 from tests.viewers.example import PATIENT, ExampleStudy
+from tests.viewers.pages import dsr2html
 
 pytestmark = pytest.mark.peers
-
-
-def rendered(report: Path, folder: Path) -> str:
-    """The URL of the page that dsr2html makes of it."""
-    page = folder / "report.html"
-    done = subprocess.run(
-        [program("dsr2html"), "-q", "+U8", str(report), str(page)], capture_output=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return page.as_uri()
 
 
 @pytest.fixture
 def text(browser: Chromium, both_eyes: ExampleStudy, tmp_path: Path) -> str:
     with browser.sheet() as sheet:
-        return sheet.open(rendered(both_eyes.report, tmp_path)).text()
+        return sheet.open(dsr2html(both_eyes.report, tmp_path)).text()
 
 
 @pytest.mark.parametrize(("eye", "label", "probability"), expected.FINDINGS)
@@ -56,14 +45,3 @@ def test_the_patient_is_read(text: str) -> None:
     family, given = PATIENT.split("^")
     assert f"{given} {family}" in text
     assert "EXAMPLE-1" in text
-
-
-def test_small_or_faint_letters_do_not_count_as_read(browser: Chromium) -> None:
-    page = (
-        "<body><p>plain</p><p style='font-size:8px'>tiny</p><p style='color:#ddd'>faint</p><p hidden>hidden</p>"
-        "<div style='height:0;overflow:hidden'>cut</div></body>"
-    )
-    with browser.sheet() as sheet:
-        sheet.page.set_content(page)
-        assert isinstance(sheet, Sheet)
-        assert sheet.text() == "plain"

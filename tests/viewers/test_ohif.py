@@ -1,4 +1,4 @@
-"""The report and the heatmaps in OHIF, the viewer that many archives put before their users, over Orthanc's DICOMweb."""
+"""The report and the heatmaps in OHIF, a viewer that many archives offer, over Orthanc's DICOMweb."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pydicom import dcmread
 
 from tests.browser import ALIKE, Chromium, Sheet, likeness
 from tests.viewers import expected
-from tests.viewers.orthanc_pages import instances_of, series_of
 from tests.viewers.ohif_server import ohif_over
+from tests.viewers.orthanc_pages import instances_of, series_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
