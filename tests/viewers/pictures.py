@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
-from pydicom import dcmread
 
 from tests.browser import Chromium, Sheet, chromium
 from tests.conftest import PROJECT, plugin

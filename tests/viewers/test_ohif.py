@@ -54,7 +54,6 @@ def test_the_rows_of_the_report_appear(viewer: Sheet) -> None:
     viewer.wait_for_text("Probability")
     text = viewer.text()
     assert {float(n) for n in re.findall(r"Probability ?: (\d+\.\d+) ?%", text)} >= {91.32, 78.45, 81.27, 66.54}
-    for eye, label, probability in expected.FINDINGS:
-        assert re.search(expected.sentence(eye, label, probability), text)
-    for words in (expected.DISCLAIMER, expected.NOT_VERIFIED, expected.THRESHOLD, expected.NOT_LISTED):
+    assert expected.missing(text) == []
+    for words in (expected.DISCLAIMER, expected.NOT_VERIFIED, expected.NOT_LISTED):
         assert re.search(words, text)

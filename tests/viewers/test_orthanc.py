@@ -41,8 +41,7 @@ def test_the_list_of_heatmaps_says_eye_label_and_probability(browser: Chromium, 
         sheet.open(explorer(pacs, "series", series_of(pacs, "OT")))
         sheet.wait_for_text("ImageComments")
         text = sheet.text()
-    for eye, label, probability in expected.FINDINGS:
-        assert re.search(expected.sentence(eye, label, probability), text)
+    assert expected.missing(text) == []
 
 
 def test_the_tags_of_the_report_can_be_read(browser: Chromium, pacs: Orthanc) -> None:
@@ -54,9 +53,8 @@ def test_the_tags_of_the_report_can_be_read(browser: Chromium, pacs: Orthanc) ->
     assert re.search(r"MeasurementUnitsCodeSequence .{1,120}?CodeValue \) : %", text)
     for words in ("Retinopathy due to diabetes mellitus", "Glaucoma", "Right", "Left", "Laterality"):
         assert words in text
-    for eye, label, probability in expected.FINDINGS:
-        assert re.search(expected.sentence(eye, label, probability), text)
-    for words in (expected.DISCLAIMER, expected.NOT_VERIFIED, expected.THRESHOLD, expected.NOT_LISTED):
+    assert expected.missing(text) == []
+    for words in (expected.DISCLAIMER, expected.NOT_VERIFIED, expected.NOT_LISTED):
         assert re.search(words, text)
 
 

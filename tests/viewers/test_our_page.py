@@ -23,9 +23,8 @@ def test_everything_is_read_and_the_heatmaps_are_drawn(
         sheet.open(our_page(both_eyes, tmp_path))
         text = sheet.text()
         drawn = [sheet.picture(image) for image in sheet.page.locator("img").all()]
-    for eye, label, probability in expected.FINDINGS:
-        assert re.search(expected.sentence(eye, label, probability), text)
-    for words in (expected.DISCLAIMER, expected.NOT_VERIFIED, expected.THRESHOLD, expected.NOT_LISTED):
+    assert expected.missing(text) == []
+    for words in (expected.DISCLAIMER, expected.NOT_VERIFIED, expected.NOT_LISTED):
         assert re.search(words, text)
     heatmaps = [dcmread(path).pixel_array for path in both_eyes.heatmaps]
     assert len(drawn) == len(heatmaps)
