@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ocunet_pacs.report import codes, ordering, tree
+from ocunet_pacs.report import codes, ordering, tree, wording
 from ocunet_pacs.report.eyes import eyes
 from ocunet_pacs.report.groups import site_of, source_image
+from ocunet_pacs.report.reading import EYES
 from ocunet_pacs.report.tree import Relation
 from ocunet_pacs.report.urgency import study_urgency
 
@@ -39,7 +40,10 @@ def conclusion_containers(context: GroupContext) -> list[ContentItem]:
 
 
 def _conclusion(context: GroupContext, eye: Eye) -> ContentItem:
+    # In words too: viewers that print the tree leave out what lies beneath a code, as the side of the site does.
+    words = [EYES[eye.laterality.eye], *(wording.score_words(found.score) for found in eye.leading(context.settings))]
     items = [
+        tree.text(codes.COMMENT, "; ".join(words)),
         site_of(eye.laterality, codes.EYE),
         urgency_item(eye.images, context.settings),
         tree.code(codes.NORMALITY, _normality(eye)),
