@@ -35,6 +35,7 @@ from ocunet_pacs.imaging.drawn import draw_fundus
 from ocunet_pacs.imaging.drawn_lesions import Lesion
 from ocunet_pacs.imaging.prepare import prepare
 from ocunet_pacs.imaging.preprocess import PreprocessSpec
+from ocunet_pacs.imaging.quality import QualityLimits
 from ocunet_pacs.imaging.wrap import wrap_photograph, write_dicom
 from ocunet_pacs.report.report_settings import ReportSettings
 from ocunet_pacs.report.reporter import Reports
@@ -112,6 +113,7 @@ def make_study(
         path = folder / f"photograph-{ordinal}.dcm"
         shown = _photograph(path, eye, ordinal, size)
         result = _result(eye, ordinal, str(dcmread(path, stop_before_pixels=True).SOPInstanceUID))
+        result = replace(result, quality=shown.quality)
         sources[result.sop_instance_uid] = path
         if set(eye.positive) != {"NORMAL"}:
             (made,) = reports.pictures(result, shown, _said(eye, result, shown, size), BUNDLE, path)
@@ -148,7 +150,7 @@ def _photograph(path: Path, eye: DrawnEye, ordinal: int, size: tuple[int, int]) 
     )
     ds.SeriesDescription = "Colour fundus photographs (drawn)"
     write_dicom(ds, path)
-    return prepare(PreprocessSpec(), pixels)
+    return prepare(PreprocessSpec(), pixels, QualityLimits())
 
 
 def _result(eye: DrawnEye, ordinal: int, uid: str) -> ImageResult:

@@ -19,6 +19,14 @@ FINDINGS = (
 )
 """Eye, label, probability with two decimals and with one, threshold; in percent."""
 
+CONCLUSIONS = (
+    r"Conclusions\b(?:(?!Conclusions).){0,60}?OD \(right eye\).*?"
+    r"Conclusions\b(?:(?!Conclusions).){0,60}?OS \(left eye\)"
+)
+"""Each eye's conclusions say at once which eye they are of."""
+CAVEATS = (r"gives no grade", r"composite flag, which", r"not diabetic neuropathy")
+"""Of diabetic retinopathy, of the composite flag, of drusen."""
+
 
 def finding(eye: str, label: str, probability: tuple[float, float], threshold: float) -> str:
     """The eye, then the label, its probability and its threshold, with no other eye and no other share between them."""

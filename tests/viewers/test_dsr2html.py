@@ -39,6 +39,15 @@ def test_what_it_is_and_what_it_is_not_is_read(text: str) -> None:
         assert re.search(words, text), words
 
 
+def test_each_eyes_conclusions_begin_with_the_eye(text: str) -> None:
+    assert re.search(expected.CONCLUSIONS, text)
+
+
+def test_the_labels_caveats_are_read(text: str) -> None:
+    for words in expected.CAVEATS:
+        assert re.search(words, text), words
+
+
 def test_the_patient_is_read(text: str) -> None:
     family, given = PATIENT.split("^")
     assert f"{given} {family}" in text

@@ -55,5 +55,6 @@ def test_the_rows_of_the_report_appear(viewer: Sheet) -> None:
     text = viewer.text()
     assert {float(n) for n in re.findall(r"Probability ?: (\d+\.\d+) ?%", text)} >= {91.32, 78.45, 81.27, 66.54}
     assert expected.missing(text) == []
-    for words in (expected.DISCLAIMER, expected.NOT_VERIFIED, expected.NOT_LISTED):
+    for words in (expected.DISCLAIMER, expected.NOT_VERIFIED, expected.NOT_LISTED, *expected.CAVEATS):
         assert re.search(words, text)
+    assert re.search(expected.CONCLUSIONS, text)
