@@ -153,11 +153,10 @@ class KeptAssociations:
                 if not fitting:
                     return None
                 kept = fitting[-1]
-                self._waiting.pop(kept).cancel()
-                if kept.is_open:
-                    self._lent += 1
-                    return kept
-            kept.release()
+                self._call_up(kept)
+            if kept.is_open:
+                return kept
+            self._end(kept)
 
     def _open(self, sop_class: str, syntax: str, began: float) -> KeptAssociation:
         # One after the other: only then is it known, when a peer takes no more, whether it has one of ours.
@@ -192,13 +191,19 @@ class KeptAssociations:
                     return False
                 return True
             kept = next(iter(self._waiting))
-            self._waiting.pop(kept).cancel()
+            self._call_up(kept)
         self._end(kept)
         return True
+
+    def _call_up(self, kept: KeptAssociation) -> None:
+        """From those that wait to those that are in use, be it to end: the peer counts it until then."""
+        self._waiting.pop(kept).cancel()
+        self._lent += 1
 
     def _end(self, kept: KeptAssociation) -> None:
         kept.release()
         with self._changed:
+            self._lent -= 1
             self._ended = time.monotonic()
             self._changed.notify_all()
 
@@ -213,24 +218,21 @@ class KeptAssociations:
                 self._lent -= 1
                 self._changed.notify_all()
                 return
-        kept.release()
-        with self._changed:
-            self._lent -= 1
-            self._ended = time.monotonic()
-            self._changed.notify_all()
+        self._end(kept)
 
     def _expire(self, kept: KeptAssociation) -> None:
         with self._changed:
-            if self._waiting.pop(kept, None) is None:
+            if kept not in self._waiting:
                 return  # somebody took it at this very moment
+            self._call_up(kept)
         self._end(kept)
 
     def close(self) -> None:
         """Release those that wait, and let no other wait."""
         with self._changed:
             self._closed = True
-            waiting = list(self._waiting.items())
-            self._waiting.clear()
-        for kept, timer in waiting:
-            timer.cancel()
-            kept.release()
+            waiting = list(self._waiting)
+            for kept in waiting:
+                self._call_up(kept)
+        for kept in waiting:
+            self._end(kept)
