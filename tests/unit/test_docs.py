@@ -24,6 +24,7 @@ def examples(page: str) -> list[str]:
         ("watch-folder.md", "watch"),
         ("record-systems.md", "records"),
         ("notifications.md", "notifications"),
+        ("viewers.md", "destinations"),
     ],
 )
 def test_the_examples_of_a_page_are_settings(page: str, section: str) -> None:
