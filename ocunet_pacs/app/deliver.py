@@ -13,7 +13,6 @@ from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.loops import start_loops
 from ocunet_pacs.app.outgoing import commitment_rules, senders
 from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
-from ocunet_pacs.delivery.cstore import CStoreSender
 from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.domain.result import derive_uid
 from ocunet_pacs.jobs.sql import SqlJobs
@@ -63,8 +62,7 @@ def deliver(settings: Settings) -> int:
         thread.join()
     systemd.notify("STOPPING=1")
     for sender in sending.values():
-        if isinstance(sender, CStoreSender):
-            sender.close()
+        sender.close()
     housekeeping.stop()
     stop_metrics()
     engine.dispose()

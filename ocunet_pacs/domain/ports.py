@@ -328,6 +328,9 @@ class Sender(Protocol):
     def send(self, path: Path) -> Receipt:
         """The destination has it. PeerUnavailable, PeerBusy or PeerRefused otherwise; StoreError: it cannot be read."""
 
+    def close(self) -> None:
+        """Let go of connections that are kept for the next object."""
+
 
 class Committer(Protocol):
     """Asks one destination to commit to what it has stored (PS3.4 annex J)."""
