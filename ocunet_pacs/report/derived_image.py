@@ -64,7 +64,7 @@ def derived_image(
     moment = header.set_time(ds, now)
     institution = header.institution_of([origin])
     header.set_equipment(ds, bundle, settings, software_version, moment=moment, institution=institution)
-    header.set_private_scheme(ds)
+    header.set_private_scheme(ds, [origin])
     return ds
 
 

@@ -8,20 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import highdicom
 import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.sr.codedict import codes as dictionary
 from pydicom.uid import EncapsulatedPDFStorage
 
 from ocunet_pacs.domain.labels import LABELS
-from ocunet_pacs.domain.result import BundleRef, ImageResult, Predecessor
+from ocunet_pacs.domain.result import BundleRef, ImageResult
 from ocunet_pacs.domain.routes import Form
 from ocunet_pacs.domain.study import Laterality, Reason, ReasonCode
 from ocunet_pacs.report import codes, header
-from ocunet_pacs.report.report_settings import SR_CLASSES
 from tests.conftest import program
 from tests.unit.report.made import (
     TRAINED,
@@ -86,22 +83,13 @@ NOTHING = dict.fromkeys((*header.REQUIRED, "StudyDescription", "ImageLaterality"
 OLD_REGION = Dataset()
 OLD_REGION.CodeValue, OLD_REGION.CodingSchemeDesignator, OLD_REGION.CodeMeaning = "T-AA610", "SRT", "Retina"
 CASES: dict[str, tuple[list[ImageResult], dict[str, Any], BundleRef]] = {
-    "right": ([image(1, "R", DR=0.9)], {}, TRAINED),
     "both eyes": ([image(1, "R", DR=0.9, EDN=0.8), image(2, "L", GLAUCOMA=0.9, NORMAL=0.7)], {}, TRAINED),
     "unknown eye": ([image(1, "U", ERM=0.9)], {}, TRAINED),
     "every label": ([EVERYTHING], {}, TRAINED),
-    "frames": ([image(1, "R", frame=1, DR=0.9), image(1, "R", frame=2)], {}, TRAINED),
     "nothing known": ([image(1, "U", DR=0.9)], NOTHING, TRAINED),
-    "latin": ([image(1, "R", DR=0.9)], {"SpecificCharacterSet": "ISO_IR 100", "PatientName": "Müller^Jürgen"}, TRAINED),
     "japanese": (
         [image(1, "R", DR=0.9)],
         {"SpecificCharacterSet": ["", "ISO 2022 IR 87"], "PatientName": "Yamada^Tarou=山田^太郎=やまだ^たろう"},
-        TRAINED,
-    ),
-    "none eligible": ([refused(1, "R", ReasonCode.CHILD), refused(2, "L", ReasonCode.UNREADABLE_PIXELS)], {}, TRAINED),
-    "let through": (
-        [replace(image(1, "R", DR=0.9), despite=(Reason(ReasonCode.UNGRADABLE, "out of focus"),)), image(2, "L")],
-        {},
         TRAINED,
     ),
     "frames of two eyes": (
@@ -110,7 +98,6 @@ CASES: dict[str, tuple[list[ImageResult], dict[str, Any], BundleRef]] = {
         TRAINED,
     ),
     "old codes": ([image(1, "R", DR=0.9), image(2, "R", DR=0.8)], {"AnatomicRegionSequence": [OLD_REGION]}, TRAINED),
-    "context": ([image(1, "R", DR=0.9), refused(2, "U", ReasonCode.CONTEXT)], {}, TRAINED),
     "untrained": ([image(1, "R", DR=0.9), image(2, "L")], {}, UNTRAINED),
 }
 
@@ -140,19 +127,6 @@ def test_validators_and_dumpers_accept_them(tmp_path: Path, case: str) -> None:
     run("dcentvfy", *photographs, *paths)
 
 
-@pytest.mark.parametrize("sr_class", SR_CLASSES)
-def test_older_archives_get_a_valid_report_of_their_class(tmp_path: Path, sr_class: str) -> None:
-    reports = reporter(include_below_threshold=True)
-    result, sources, heatmaps, _ = mixed(tmp_path, reports)
-    earlier = Predecessor(SR_CLASSES[sr_class], "1.2.3.4", "1.2.3")
-    made = reports.report(replace(result, revision=2, predecessor=earlier), sources, heatmaps, Form(sr_class))
-    path = tmp_path / "report"
-    path.write_bytes(made.content)
-    assert made.sop_class_uid == SR_CLASSES[sr_class]
-    assert errors(path) == []
-    assert "Predecessor Docs" in run("dsrdump", "+Pt", "+Pc", path)
-
-
 @pytest.mark.parametrize("title", codes.TITLES)
 def test_every_title_makes_a_valid_report(tmp_path: Path, title: str) -> None:
     reports = reporter()
@@ -174,28 +148,6 @@ def test_an_object_that_is_no_image_is_referred_to_as_one_that_is_none(tmp_path:
     path.write_bytes(reporter().report(study(image(1), pdf), sources, {}).content)
     assert errors(path) == []
     assert run("dsrdump", "+Pt", "+Pc", path).count("COMPOSITE:") == 2
-
-
-def test_highdicom_reads_the_same_values_back(tmp_path: Path) -> None:
-    reports = reporter()
-    result, sources, heatmaps, _ = mixed(tmp_path, reports)
-    path = tmp_path / "report"
-    path.write_bytes(reports.report(result, sources, heatmaps).content)
-    report = highdicom.sr.srread(path)
-    assert isinstance(report, highdicom.sr.Comprehensive3DSR)
-    found = {}
-    for group in report.content.get_image_measurement_groups():
-        for number in group.get_measurements(name=dictionary.DCM.Probability):
-            found[group.tracking_identifier] = (number.value, number.unit.value)
-    assert found == {
-        "OD Diabetic retinopathy, image 1": (87.54, "%"),
-        "OD Retinal exudation, image 1": (70.0, "%"),
-        "OD Any retinal abnormality (model composite flag), image 1": (90.0, "%"),
-        "OS Glaucoma (suspected)": (60.0, "%"),
-        "OS No abnormality detected by the model": (80.0, "%"),
-    }
-    listed = {instance for _, _, instance, _ in report.get_evidence()}
-    assert listed == set(sources) | set(heatmaps)
 
 
 def test_dcmtk_decodes_the_heatmap_as_we_painted_it(tmp_path: Path) -> None:

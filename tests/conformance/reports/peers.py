@@ -62,7 +62,8 @@ def examine(name: str, folder: str, programs: dict[str, str]) -> list[str]:
         problems += _run("dcentvfy", [programs["dcentvfy"], *map(str, same), *map(str, paths)])
     problems += _same_trees(made)
     turn = list(every_case()).index(name) % len(paths)
-    problems += _read_back(paths[turn], expected(result, case))
+    listed = set(sources) | (set(pictures) if case.heatmap else set())
+    problems += _read_back(paths[turn], expected(result, case), listed)
     problems += [f"rule {rule}" for rule in broken_rules(dcmread(paths[turn]))]
     return problems
 
@@ -166,9 +167,11 @@ def expected(result: StudyResult, case: Case) -> Counter[Statement]:
     return found
 
 
-def _read_back(path: Path, statements: Counter[Statement]) -> list[str]:
-    """What highdicom reads, against what the model said."""
+def _read_back(path: Path, statements: Counter[Statement], listed: set[str]) -> list[str]:
+    """What highdicom reads, against what the model said and the instances that the report is about."""
     report: Any = highdicom.sr.srread(path)
+    if {instance for _, _, instance, _ in report.get_evidence()} != listed:
+        return ["the evidence is not what the report is about"]
     found: Counter[Statement] = Counter()
     for group in report.content.get_image_measurement_groups():
         for number in group.get_measurements(name=dictionary.DCM.Probability):
