@@ -17,6 +17,8 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.valuerep import PersonName
 
+from ocunet_pacs.imaging.part10 import quiet
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -70,7 +72,8 @@ def usable(source: Dataset, keyword: str) -> object | None:
 
 def whole_items(items: Iterable[Dataset]) -> list[Dataset]:
     """Copies of a sequence's items without what is empty or broken in them; an incomplete code is left out."""
-    return [copy for item in items if (copy := _copy(item)) and not _is_half_a_code(copy)]
+    with quiet():  # pydicom's warnings name values
+        return [copy for item in items if (copy := _copy(item)) and not _is_half_a_code(copy)]
 
 
 def is_day(value: str) -> bool:

@@ -18,10 +18,12 @@ from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.report import codes, header, wording
 from ocunet_pacs.report.caveats import caveat_of
 from ocunet_pacs.report.content import groups, named, walk
+from ocunet_pacs.report.items import read_items
 from ocunet_pacs.report.readable import as_html, as_text
 from ocunet_pacs.report.reading import read_report
 from ocunet_pacs.report.report_settings import ReportSettings
 from ocunet_pacs.report.reporter import Reports
+from ocunet_pacs.report.said import Statement
 from tests.unit.report.made import (
     NOW,
     STUDY,
@@ -480,3 +482,79 @@ def test_an_image_whose_file_is_no_longer_kept_is_named_and_not_referenced(tmp_p
         str(i.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) for i in walk(ds) if "ReferencedSOPSequence" in i
     ]
     assert gone.sop_instance_uid not in references
+
+
+def concluded(ds: Dataset) -> list[tuple[str, str | None, str | None, list[tuple[str, float]]]]:
+    """(eye, urgency, normality, labels with their highest probability) of each conclusion."""
+    return [
+        (
+            one.side,
+            value_of(conclusion, codes.SUGGESTED_URGENCY),
+            value_of(conclusion, codes.NORMALITY),
+            [
+                (item.name.meaning, number.number or 0.0)
+                for item in one.item.children
+                if item.name is not None
+                for number in item.named(codes.PROBABILITY)
+            ],
+        )
+        for conclusion in ds.ContentSequence
+        if named(conclusion, codes.CONCLUSIONS)
+        for one in [Statement(read_items(conclusion))]
+    ]
+
+
+def test_each_eye_is_concluded_of_in_code(tmp_path: Path) -> None:
+    images = (
+        image(1, "R", CATARACT=0.9, DR=0.61, Disease_Risk=0.8),
+        image(2, "R", DR=0.87),
+        image(3, "L", NORMAL=0.9),
+        image(4, "L", NORMAL=0.8),
+        refused(5, "U", ReasonCode.CHILD),
+    )
+    reports = reporter()
+    result, sources, heatmaps, _ = with_heatmaps(tmp_path, reports, images)
+    ds = read(reports.report(result, sources, heatmaps))
+    cataract, retinopathy = ("Cataract", 90.0), ("Retinopathy due to diabetes mellitus", 87.0)
+    assert concluded(ds) == [
+        ("24028007", "SOON", codes.ABNORMAL.value, [retinopathy, cataract]),
+        ("7771000", "NONE", codes.NORMAL.value, []),
+        ("", codes.UNDETERMINED.value, codes.UNDETERMINED.value, []),
+    ]
+    assert value_of(ds, codes.SUGGESTED_URGENCY) == "SOON"
+    assert read_report(ds).urgency == "Soon"
+
+
+@pytest.mark.parametrize(
+    ("images", "normality"),
+    [
+        ([image(1, NORMAL=0.9), image(2, NORMAL=0.9)], codes.NORMAL),
+        ([image(1, NORMAL=0.9), image(2)], codes.UNDETERMINED),
+        ([image(1, NORMAL=0.9), image(2, Disease_Risk=0.9)], codes.ABNORMAL),
+        ([image(1, NORMAL=0.9, MYA=0.9)], codes.INDETERMINATE),
+        ([image(1, NORMAL=0.9, MYA=0.9), image(2, Disease_Risk=0.9)], codes.INDETERMINATE),
+        ([image(1, TSLN=0.9)], codes.UNDETERMINED),
+        ([image(1)], codes.UNDETERMINED),
+    ],
+)
+def test_an_eye_is_normal_only_where_all_of_its_images_are(
+    tmp_path: Path, images: list[ImageResult], normality: Code
+) -> None:
+    result, sources, heatmaps, _ = with_heatmaps(tmp_path, reporter(), images)
+    ((_, _, said, _),) = concluded(read(reporter().report(result, sources, heatmaps)))
+    assert said == normality.value
+
+
+def test_a_finding_without_the_flag_deserves_a_word_and_quality_is_told(tmp_path: Path) -> None:
+    measured = replace(image(2, "L", DR=0.9, Disease_Risk=0.9), quality=(("brightness", 86.0),))
+    result, sources, heatmaps, _ = with_heatmaps(tmp_path, reporter(), [image(1, "R", RD=0.9), measured])
+    said = texts(read(reporter().report(result, sources, heatmaps)))
+    assert "OD image 1: the model's composite abnormality flag is below its threshold (5.0 %" in said
+    assert "OS image 2: the model's composite" not in said
+    assert "OD image 1: image quality was not measured." in said
+    assert "OS image 2: exposure, focus and field were checked by software and passed" in said
+
+
+def test_an_assessed_photograph_that_was_not_handed_over_is_noticed() -> None:
+    with pytest.raises(InvalidReport, match="photographs handed over"):
+        reporter().report(study(image(1)), {}, {})
