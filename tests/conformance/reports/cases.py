@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 
 from ocunet_pacs.domain.labels import LABELS, Urgency
 from ocunet_pacs.domain.result import BundleRef, ImageResult, Predecessor, StudyResult, derive_uid
+from ocunet_pacs.domain.routes import USUAL_TITLE
 from ocunet_pacs.domain.study import Laterality, Reason, ReasonCode
 from ocunet_pacs.report import header
 from tests.unit.report.made import TRAINED, UNTRAINED, image, scores
@@ -41,6 +42,7 @@ class Case:
     settings: Mapping[str, Any] = field(default_factory=dict)
     change: Change = lambda result: result
     heatmap: str = "uncompressed"
+    title: str = USUAL_TITLE
     compare: bool = True
     patient: str = ""
     """The name that the photographs' bytes stand for, where they are in another character set than the report."""
@@ -224,6 +226,7 @@ def others() -> Iterator[tuple[str, Case]]:
         yield f"untrained {eye}", Case((image(1, eye, DR=0.9), image(2, eye)), bundle=UNTRAINED)
         yield f"scored although judged {eye}", Case((replace(image(1, eye, DR=0.9), despite=judged), image(2, eye)))
         yield f"without heatmaps {eye}", Case((image(1, eye, DR=0.9),), heatmap="")
+        yield f"the title for OHIF {eye}", Case((image(1, eye, DR=0.9), image(2, eye)), title="imaging-report")
         yield f"jpeg heatmaps {eye}", Case((image(1, eye, DR=0.9),), heatmap="jpeg")
     yield "revision 2", Case(both, change=lambda result: replace(result, revision=2, predecessor=earlier))
     yield "revision 2 of nothing", Case(both, change=lambda result: replace(result, revision=2))

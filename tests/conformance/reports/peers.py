@@ -50,7 +50,8 @@ def examine(name: str, folder: str, programs: dict[str, str]) -> list[str]:
     reports = reporter(**case.settings)
     sources = _photographs(place, name, case)
     result, pictures = _result(name, case, reports)
-    made = {word: reports.report(result, sources, pictures, Form(word, case.heatmap)) for word in SR_CLASSES}
+    forms = [Form(word, case.heatmap, case.title) for word in SR_CLASSES]
+    made = {form.sr_class: reports.report(result, sources, pictures, form) for form in forms}
     paths = []
     for word, report in made.items():
         paths.append(place / f"{word}.dcm")
