@@ -69,7 +69,7 @@ def build_pdf(report: Dataset | bytes, pictures: Mapping[str, bytes | Path], *, 
     ds.ConversionType = "WSD"
     ds.SeriesNumber = settings.series_number + 52
     ds.InstanceNumber = source.InstanceNumber
-    ds.SeriesDescription = source.SeriesDescription
+    ds.SeriesDescription = f"{source.SeriesDescription} (PDF)"
     ds.SeriesDescriptionCodeSequence = [codes.concept(codes.IMAGING_MEASUREMENT_REPORT)]
     _describe(ds, source, [statement.eye for statement in read.statements])
     ds.EncapsulatedDocument = document + b"\0" * (len(document) % 2)

@@ -53,6 +53,8 @@ _SMALLEST = 300
 _ENLARGED = 2.0
 """How much larger than it is a small photograph may be shown."""
 _GAP = 16
+_ABOVE, _BENEATH = 56, 40
+"""Left black: where viewers write study, series and zoom over the corners of a picture."""
 _BODY, _BOLD, _CHART = 23.0, 28.0, 21.0
 """Sizes of text: 15, 18 and 13 pixels where the picture is shown 1024 pixels wide."""
 
@@ -71,6 +73,7 @@ class Caption:
     """The text around the panels. `warning` is drawn in red above all else, "" where there is none."""
 
     heading: str
+    disclaimer: str
     notes: tuple[str, ...]
     warning: str = ""
 
@@ -133,23 +136,25 @@ def paint(photograph: RgbImage, panels: Sequence[Panel], crop: Box, caption: Cap
     """The whole picture, (height, WIDTH, 3); `rows` are the chart's."""
     titles = [("Photograph", "without overlay"), *((panel.title, panel.detail) for panel in panels)]
     head = _text_block([(caption.warning, _RED, _BOLD), (caption.heading, _WHITE, _BOLD)])
-    foot = _text_block([(note, _GREY, _BODY) for note in caption.notes])
+    notes = [(note, _GREY, _BODY) for note in caption.notes]
+    foot = _text_block([(caption.disclaimer, _WHITE, _BODY), *notes])
     bar = _colour_bar()
     chart = lay_out(rows, WIDTH - 2 * _GAP, 2, _CHART).draw()
-    layout = _choose(photograph, titles, head.height + bar.height + chart.height + foot.height)
+    layout = _choose(photograph, titles, _ABOVE + head.height + bar.height + chart.height + foot.height + _BENEATH)
     small, crop = _scaled(photograph, crop, layout.size)
     pictures = [small, *(overlay(small, panel.activation, crop) for panel in panels)]
-    below = head.height + layout.height(len(pictures))
-    canvas = Image.new("RGB", (WIDTH, below + bar.height + chart.height + foot.height), _BLACK)
+    first = _ABOVE + head.height
+    below = first + layout.height(len(pictures))
+    canvas = Image.new("RGB", (WIDTH, below + bar.height + chart.height + foot.height + _BENEATH), _BLACK)
     for place, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
         left = _GAP + (place % layout.columns) * (layout.cell + _GAP)
-        top = head.height + (place // layout.columns) * layout.step
+        top = first + (place // layout.columns) * layout.step
         canvas.paste(Image.fromarray(picture), (left + (layout.cell - layout.size[0]) // 2, top))
         _label(canvas, title, (left, top + layout.size[1] + _GAP // 2, layout.cell))
-    canvas.paste(head, (0, 0))
+    canvas.paste(head, (0, _ABOVE))
     canvas.paste(bar, (0, below))
     canvas.paste(chart, (_GAP, below + bar.height))
-    canvas.paste(foot, (0, canvas.height - foot.height))
+    canvas.paste(foot, (0, below + bar.height + chart.height))
     return np.asarray(canvas, dtype=np.uint8)
 
 

@@ -148,9 +148,9 @@ def _picture(
     silent = ", ".join(codes.label_of(name).display for name in bundle.missing_labels)
     caption = Caption(
         heading=f"{eye}, image {image.ordinal}{frame}: regions that weigh for each label",
+        disclaimer="Research use - not a diagnosis. Not verified.",
         notes=(
             *((f"Scored by this site's rules although judged: {judged}.",) if judged else ()),
-            "Research use - not a diagnosis. Not verified.",
             f"{_COLOURS} {_BARS}",
             *((f"This model has no opinion on: {silent}.",) if silent else ()),
             f"Model {bundle.name} \u00b7 bundle {bundle.digest[:12]} \u00b7 operating point {bundle.operating_point}",
