@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def test_the_page_escapes_what_others_wrote_and_needs_nothing_else(tmp_path: Pat
     page = readable.as_html(read(reports.report(result, sources, heatmaps)), pictures)
     assert evil not in page
     assert "&lt;script&gt;" in page
-    assert "http" not in page
+    assert "http" not in re.sub(r"base64,[^\"]*", "", page), "a picture's letters may spell anything"
     assert page.count("<img ") == 1
     assert 'alt="Photograph with the regions that weigh for: OD Diabetic retinopathy"' in page
     assert '<html lang="en">' in page
