@@ -102,7 +102,7 @@ def test_a_mixed_study_is_told_alike_by_report_job_and_counters(untrained_bundle
     assert f"OD images {after + 1}, {after + 2} are a stereo pair" in said
     assert f"OS image {after + 5}: scored by this site's rules although judged: not gradable" in said
     for frame, eye in ((1, "OD"), (2, "OS")):
-        assert f"{eye} image {after + 4} frame {frame}" in said
+        assert re.search(rf"{eye} [^\n]*, image {after + 4} frame {frame}\b", said), "each frame is its eye's"
     assert len(photographs_of(report)) == len(objects) - 1, "every image is in the library, the relationship as object"
 
     assessed = len(ASSESSED) + 2 + 2 + 1
