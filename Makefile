@@ -1,11 +1,11 @@
 # The developer's commands are CI's commands. Each sets up what it needs: the virtual environment, the packages in the
-# versions of constraints.txt, and for `test` the peers (dcmtk, dicom3tools, Orthanc).
+# versions of constraints.txt, and for `test` the peers (dcmtk, dicom3tools, Orthanc, Chromium, OHIF).
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench peers format clean
+.PHONY: demo test check bench peers pictures format clean
 
 demo: $(VENV)/.ready-run
 	rm -rf demo-out
@@ -26,6 +26,11 @@ bench: $(VENV)/.ready
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The pictures of the documentation, taken anew: drawn eyes in real viewers.
+pictures: $(VENV)/.ready peers
+	$(BIN)/python -m tests.pictures docs/pictures
+	$(BIN)/python -m tests.viewers.pictures
 
 peers:
 	@sh tests/install-peers.sh

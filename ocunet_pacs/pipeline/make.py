@@ -64,7 +64,13 @@ class Making:
         return outputs + [self._addressed(made, [name]) for name, made in documents.items()]
 
     def _is_news(self, urgency: Urgency) -> bool:
-        """Word is given once: a revision that is no more urgent than the report before it gives none."""
+        """Word is given once: a revision that is no more urgent than the report before it gives none.
+
+        Nobody is called for what weights without training say.
+        """
+        return self.result.bundle.trained and self._rose(urgency)
+
+    def _rose(self, urgency: Urgency) -> bool:
         return self.earlier.urgency is None or urgency.rank > self.earlier.urgency.rank
 
     def _for_the_store(self) -> Form:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ocunet_pacs.report import ordering, urgency
 from ocunet_pacs.report.codes import label_of
 from ocunet_pacs.report.eyes import by_exceptions, eyes
-from ocunet_pacs.report.wording import REASON_WORDS, exceptions, percent, place, places
+from ocunet_pacs.report.wording import IN_SHORT, REASON_WORDS, exceptions, percent, place, places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,10 @@ NOTHING_ASSESSED = (
 
 
 def summary(result: StudyResult, settings: ReportSettings) -> list[str]:
-    """The urgency of the study, then OD, OS and what is of an unknown eye; images one by one are the groups' matter."""
+    """The urgency of the study, then OD, OS and what is of an unknown eye, then what all of this is.
+
+    Images one by one are the groups' matter. Who reads no further has read that it is no diagnosis.
+    """
     lines = [urgency.urgency_words(result.images, settings, trained=result.bundle.trained)]
     if not any(image.assessed for image in result.images):
         lines.append(NOTHING_ASSESSED)
@@ -33,7 +36,7 @@ def summary(result: StudyResult, settings: ReportSettings) -> list[str]:
         lines += [f"{places(same)}: {exceptions(same[0].despite)}" for same in by_exceptions(eye.images)]
         if eye.missed:
             lines.append(_missed(eye))
-    return lines
+    return [*lines, IN_SHORT]
 
 
 def eye_words(eye: Eye, settings: ReportSettings) -> str:

@@ -19,6 +19,7 @@ UNTRAINED = (
     "UNTRAINED MODEL: the weights were not trained. Every probability in this document is meaningless; "
     "it shows that the software works and nothing else. Do not use it for any patient."
 )
+IN_SHORT = "Decision support: a label above its threshold is a reason to look, not a diagnosis."
 DISCLAIMER = (
     "Decision support, not a diagnosis. Made by software and not verified by a person. "
     "A label above its threshold is a reason to look, not a finding of disease."

@@ -133,6 +133,16 @@ def test_status_shows_what_a_person_should_look_at() -> None:
     found = {
         "ready": True, "problems": [], "jobs": {"dead": 0}, "deliveries": {"dead": 0}, "bundle": None,
         "store": {"bytes": 1, "free_bytes": 1, "put_aside": 3}, "database": {"type": "sqlite", "ok": True},
+        "destinations": [
+            {"name": "pacs", "answers": False, "down_since": "2026-01-01T08:00:00+00:00", "next_try": None,
+             "reason": "pacs: nobody answered", "last_answer": None},
+            {"name": "cloud", "answers": True, "down_since": None, "next_try": None, "reason": None,
+             "last_answer": "2026-01-01T08:00:00+00:00"},
+        ],
+        "recent": [
+            {"study": "1.2.3", "revision": 2, "received": "2026-01-01T08:00:00+00:00",
+             "finished": "2026-01-01T08:00:00+00:00", "urgency": "emergency"},
+        ],
         "patient_conflicts": 2, "missing_files": {"received": 0, "results": 0},
         "housekeeping": [
             {
@@ -147,6 +157,9 @@ def test_status_shows_what_a_person_should_look_at() -> None:
     console.file.close()
     assert "2 studies came with the data of more than one patient" in said
     assert "3 unreadable files" in said
+    assert "pacs: nobody answers since 2026-01-01T08:00:00+00:00" in said
+    assert "cloud" not in said
+    assert "1.2.3 revision 2: urgency emergency" in said
     assert "missing" not in said
     assert (
         "retention: failure at 2026-01-01T00:00:00+00:00, took 0.500 s, the disk is away; last success: never" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -427,6 +428,17 @@ def test_word_of_an_urgent_study_is_given_once() -> None:
         house.close()
         house.analyse()
         assert len(sent(house).get("pager", [])) == notices
+
+
+def test_nobody_is_called_for_what_an_untrained_model_says() -> None:
+    house = House()
+    house.routes = Routes((Target("pager", kinds=frozenset({OutputKind.NOTICE})),))
+    house.classifier.bundle = replace(house.classifier.bundle, trained=False)
+    house.reporter.study_urgency = Urgency.EMERGENCY
+    house.receive(1)
+    house.close()
+    house.analyse()
+    assert sent(house) == {}
 
 
 def test_a_record_system_gets_its_document() -> None:

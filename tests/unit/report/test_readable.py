@@ -21,6 +21,7 @@ def test_text_goes_eye_by_eye_and_says_everything(tmp_path: Path) -> None:
         "unverified",
         "Suggested urgency of review (UNTRAINED MODEL, meaningless): soon (OD: Diabetic retinopathy, Retinal",
         "OS image 2: above threshold: Glaucoma (suspected) 60.0 % (threshold 50.0 %, routine). The model's normal",
+        "a label above its threshold is a reason to look, not a diagnosis.",
         "OD (right eye) - suggested urgency of review: soon",
         "Diabetic retinopathy, image 1: 87.5 % (threshold 50.0 %), above threshold. Suggested urgency of review: soon",
         "Normality: Abnormal",
@@ -31,7 +32,7 @@ def test_text_goes_eye_by_eye_and_says_everything(tmp_path: Path) -> None:
         "Eye unknown - suggested urgency of review: none suggested",
         "no label above threshold",
         "Remarks",
-        "not a diagnosis",
+        "Decision support, not a diagnosis.",
         "OS image 2: contradiction",
         UNTRAINED.digest,
     ]

@@ -24,6 +24,7 @@ from ocunet_pacs.report.reading import read_report
 from ocunet_pacs.report.report_settings import ReportSettings
 from ocunet_pacs.report.reporter import Reports
 from ocunet_pacs.report.said import Statement
+from ocunet_pacs.report.wording import IN_SHORT
 from tests.unit.report.made import (
     NOW,
     STUDY,
@@ -169,6 +170,7 @@ def test_an_eye_s_images_are_read_together(tmp_path: Path) -> None:
         "OD, not assessed: angiography (images 4, 6); not in colour (image 5).",
         "OS, 2 images: no abnormality detected by the model in any of them.",
         "eye unknown, not assessed: child (image 9).",
+        IN_SHORT,
     ]
 
 
