@@ -13,6 +13,7 @@ from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.loops import start_loops
 from ocunet_pacs.app.outgoing import commitment_rules, senders
 from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
+from ocunet_pacs.app.wake import Waiting
 from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.domain.result import derive_uid
 from ocunet_pacs.jobs.sql import SqlJobs
@@ -47,6 +48,7 @@ def deliver(settings: Settings) -> int:
     housekeeping = Housekeeping(jobs, metrics)
     housekeeping.reap(jobs)
     housekeeping.start()
+    waiting = Waiting(stop, settings.store.path, "deliver")
     threads = start_loops(
         settings,
         jobs,
@@ -54,13 +56,14 @@ def deliver(settings: Settings) -> int:
         lambda job, alive: deliver_step(job, tools, alive),
         role="deliver",
         count=max(2, len(sending) + 1),
-        stop=stop,
+        stop=waiting,
     )
     announce_ready("deliver")
     structlog.get_logger().info("delivering", destinations=sorted(sending))
     for thread in threads:
         thread.join()
     systemd.notify("STOPPING=1")
+    waiting.close()
     for sender in sending.values():
         sender.close()
     housekeeping.stop()

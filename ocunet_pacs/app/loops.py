@@ -7,16 +7,15 @@ import threading
 from typing import TYPE_CHECKING
 
 from ocunet_pacs.app.process import Watchdog, role_name, utc_now
-from ocunet_pacs.app.wake import Waiting
 from ocunet_pacs.jobs.reaper import owner_name
 from ocunet_pacs.pipeline.loop import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ocunet_pacs.app.process import StopFlag
     from ocunet_pacs.domain.job import Job, JobKind, Outcome
     from ocunet_pacs.domain.ports import JobQueue
+    from ocunet_pacs.pipeline.loop import StopFlag
     from ocunet_pacs.settings import Settings
 
 
@@ -35,7 +34,6 @@ def start_loops(
     They are daemons: one that hangs in a driver must not keep the process from ending.
     """
     watchdog = Watchdog()
-    waiting = Waiting(stop, settings.store.path, role)
 
     def run(number: int) -> None:
         Loop(
@@ -43,7 +41,7 @@ def start_loops(
             [kind],
             step,
             owner=owner_name(f"{role_name(role)}-{number}"),
-            stop=waiting,
+            stop=stop,
             clock=utc_now,
             random=random.random,
             lease=settings.jobs.lease,

@@ -14,7 +14,7 @@ from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.loops import start_loops
 from ocunet_pacs.app.parts import eligibility_by, gate_rules, load_predictor, reports, routes
 from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
-from ocunet_pacs.app.wake import Waker
+from ocunet_pacs.app.wake import Waiting, Waker
 from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.imaging.allocator import settle_allocator
 from ocunet_pacs.imaging.pool import PreparingPool
@@ -72,7 +72,7 @@ def work(settings: Settings) -> int:
         housekeeping.reap(jobs)
         housekeeping.start()
         tools = _tools(settings, jobs, pool, classifier, batch_size=predictor.batch_size, count=metrics.count)
-        wake = Waker(settings.store.path, "deliver")
+        waiting, wake = Waiting(stop, settings.store.path, "work"), Waker(settings.store.path, "deliver")
 
         def step(job: Job, alive: Callable[[], None]) -> Outcome | None:
             outcome = analyse(job, tools, alive)
@@ -88,7 +88,7 @@ def work(settings: Settings) -> int:
             step,
             role="work",
             count=(8 if predictor.on_gpu else 2) if at_once == "auto" else at_once,
-            stop=stop,
+            stop=waiting,
         )
         announce_ready("work")
         log.info("working", studies_at_once=len(threads))
@@ -98,6 +98,7 @@ def work(settings: Settings) -> int:
                 os._exit(EXIT_HUNG)  # a thread that hangs in a driver ends in no other way; the reaper sees to its jobs
             time.sleep(0.1)
         systemd.notify("STOPPING=1")
+        waiting.close()
         housekeeping.stop()
         stop_metrics()
     engine.dispose()
