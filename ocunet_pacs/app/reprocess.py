@@ -32,7 +32,7 @@ class Asked:
     removed: int = 0
     """Studies whose files are no longer kept: nothing is left to look at again."""
     busy: int = 0
-    """Studies that are open or waiting for an analysis already."""
+    """Studies that are open, that wait for an analysis already, or of which some file is gone."""
 
 
 def chosen(

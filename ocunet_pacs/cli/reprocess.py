@@ -53,7 +53,7 @@ def reprocess(
         asked = run(settings, jobs, found)
     typer.echo(f"{len(asked.jobs)} studies wait for a new revision")
     if asked.busy:
-        typer.echo(f"{asked.busy} are waiting for an analysis already")
+        typer.echo(f"{asked.busy} left as they are: open, waiting for an analysis already, or some of their files gone")
     if asked.removed:
         typer.echo(f"{asked.removed} left as they are: their files are no longer kept")
     for uid in missing:

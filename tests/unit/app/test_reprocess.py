@@ -52,7 +52,7 @@ def test_a_study_that_is_named_gets_one_more_revision_and_only_one(site: Site) -
     assert "1 studies wait" in cli("reprocess", study, "--config", site.config).stdout
     again = cli("reprocess", study, "--config", site.config)
     assert "0 studies wait" in again.stdout
-    assert "1 are waiting for an analysis already" in again.stdout
+    assert "1 left as they are: open, waiting for an analysis already" in again.stdout
     assert site.waiting() == 1
     (job,) = site.jobs.find(kind=JobKind.ANALYSE, state=JobState.WAITING)
     assert job.priority == BACKGROUND, "today's patients come first"
