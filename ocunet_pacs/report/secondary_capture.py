@@ -94,7 +94,9 @@ def build_heatmaps(
     software_version: str,
     encodings: Sequence[str],
 ) -> list[MadeObject]:
-    """The heatmap, painted once, in each of the encodings; there is at least one. Raises as `build_heatmap`."""
+    """The heatmap, painted once, in each of the encodings. Raises as `build_heatmap`."""
+    if not encodings:
+        return []
     labels = ordering.leading(image, settings)
     if not labels:
         raise ValueError("the image has no positive label, so there is nothing to explain")

@@ -306,3 +306,10 @@ def test_colour_follows_the_activation_and_never_hides_the_photograph() -> None:
 def test_a_map_without_any_activation_leaves_the_photograph_alone() -> None:
     plain = np.full((20, 30, 3), 128, dtype=np.uint8)
     assert (overlay(plain, np.zeros((12, 12), dtype=np.float32), Box(0, 0, 30, 20)) == plain).all()
+
+
+def test_where_nobody_takes_a_heatmap_none_is_made(tmp_path: Path) -> None:
+    one, source = image(1, "R", DR=0.9), photograph(tmp_path / "1", 1)
+    routes = Routes((Target("record", kinds=frozenset({OutputKind.FHIR})),))
+    reports = Reports(ReportSettings(), lambda: NOW, "1.2.3", routes)
+    assert reports.pictures(one, shown(PIXELS), said(one), TRAINED, source) == []
