@@ -6,8 +6,10 @@ than that.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ocunet_pacs.domain.errors import BadInput
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.ports import Classifier, PhotographReader, Reporter
     from ocunet_pacs.domain.result import MadeObject, Photograph
     from ocunet_pacs.domain.study import ImageHeader, Reason
+
+_PAINTERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +120,19 @@ class _Scoring:
         self.alive()
         answers = self.classifier.classify([photograph for _, photograph, _ in self.batch])
         bundle = self.classifier.bundle
+        to_explain = []
         for (place, photograph, path), said in zip(self.batch, answers, strict=True):
             image = replace(self.results[place], scores=said.scores)
             if self.reporter is not None and image.positives:
                 image = replace(image, heatmap_uid=self.reporter.heatmap_uid(image, bundle))
-                for picture in self.reporter.pictures(image, photograph, said, bundle, path):
-                    self.keep_picture(picture)
+                to_explain.append(partial(self.reporter.pictures, image, photograph, said, bundle, path))
             self.results[place] = image
         self.batch.clear()
+        # One is painted while another one is stored: painting is arithmetic, storing waits for the disk.
+        with ThreadPoolExecutor(_PAINTERS, "paint") as painters:
+            for pictures in painters.map(lambda explain: explain(), to_explain):
+                for picture in pictures:
+                    self.keep_picture(picture)
 
 
 def _read(
