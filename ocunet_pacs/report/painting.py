@@ -53,7 +53,7 @@ _SMALLEST = 300
 _ENLARGED = 2.0
 """How much larger than it is a small photograph may be shown."""
 _GAP = 16
-_ABOVE, _BENEATH = 56, 40
+_ABOVE, _BENEATH = 88, 72
 """Left black: where viewers write study, series and zoom over the corners of a picture."""
 _BODY, _BOLD, _CHART = 23.0, 28.0, 21.0
 """Sizes of text: 15, 18 and 13 pixels where the picture is shown 1024 pixels wide."""
