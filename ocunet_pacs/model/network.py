@@ -13,8 +13,26 @@ from ocunet_pacs.model.torch_compat import import_timm
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BACKBONES: Final = ("efficientnet_b3", "efficientnet_b0")
-"""The timm models that a bundle may name. A closed list: timm would download what a free name points to."""
+BACKBONES: Final = (
+    "efficientnet_b3",
+    "efficientnet_b0",
+    "efficientnet_b1",
+    "efficientnet_b2",
+    "efficientnet_b4",
+    "efficientnet_b5",
+    "tf_efficientnetv2_s",
+    "convnext_tiny",
+    "densenet121",
+    "regnety_016",
+    "resnet18",
+    "resnet50",
+    "mobilenetv3_small_050",
+    "mobilenetv3_small_100",
+)
+"""The timm models that a bundle may name. A closed list: timm would download what a free name points to.
+
+Each ends in one feature map (N, C, h, w), which is what pooling and heatmaps need.
+"""
 
 _WIDTHS: Final = (1024, 512, 256)
 _DROPOUT_STEPS: Final = (1.0, 0.8, 0.6, 0.4)

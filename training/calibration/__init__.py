@@ -1,0 +1,1 @@
+"""Temperature and thresholds, fitted on the validation split alone."""

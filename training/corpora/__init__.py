@@ -1,0 +1,1 @@
+"""Public and site collections of photographs, each read into rows of one manifest."""

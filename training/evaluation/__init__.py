@@ -1,0 +1,1 @@
+"""An exported bundle judged through the serving predictor, and compared with another."""

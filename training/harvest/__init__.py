@@ -1,0 +1,1 @@
+"""The daemon's own store and the doctors' verdicts as a de-identified corpus."""

@@ -1,0 +1,1 @@
+"""Losses, schedule, averaging, the loop, and what survives when it is killed."""

@@ -1,0 +1,1 @@
+"""What scores are worth: masked where a label is unknown, undefined where nothing can be said."""

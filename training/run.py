@@ -1,0 +1,1 @@
+"""The whole way on one screen: from a manifest and a recipe to a bundle and its evaluation."""
