@@ -143,6 +143,8 @@ def _labels(manifest: Manifest) -> Table:
     from ocunet_pacs.domain.labels import BY_NAME
 
     points = {"threshold": manifest.thresholds, **manifest.operating_points}
+    if manifest.label_temperatures:
+        points["temperature"] = dict(zip(manifest.labels, manifest.temperatures, strict=True))
     table = Table("#", "label", *points, "shown as", box=None, padding=(0, 2, 0, 0))
     for index, label in enumerate(manifest.labels):
         thresholds = (f"{chosen[label]:.3f}" for chosen in points.values())

@@ -35,6 +35,12 @@ class BundleRef:
     temperature: float
     operating_point: str = "default"
     missing_labels: tuple[str, ...] = ()
+    label_temperatures: tuple[tuple[str, float], ...] = ()
+    """Labels with a temperature of their own; `temperature` is that of the others."""
+
+    def temperature_of(self, label: str) -> float:
+        """What the label's logit is divided by."""
+        return dict(self.label_temperatures).get(label, self.temperature)
 
     @property
     def identity(self) -> str:

@@ -17,22 +17,27 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
-def probabilities(logits: ArrayLike, temperature: float) -> NDArray[np.float64]:
-    """Calibrated probabilities in [0, 1], any shape. ValueError unless 0 < temperature < infinity.
+def probabilities(logits: ArrayLike, temperature: ArrayLike) -> NDArray[np.float64]:
+    """Calibrated probabilities in [0, 1], any shape (..., labels); `temperature` is one number, or one a label.
 
-    The exponential's argument is never positive, so that no logit overflows.
+    ValueError unless 0 < temperature < infinity. The exponential's argument is never positive, so that no logit
+    overflows.
     """
-    if not 0.0 < temperature < np.inf:
-        raise ValueError(f"a temperature must be positive and finite, not {temperature}")
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    divisor = np.asarray(temperature, dtype=np.float64)
+    if not np.all((divisor > 0.0) & (divisor < np.inf)):
+        raise ValueError(f"a temperature must be positive and finite, not {divisor}")
+    scaled = np.asarray(logits, dtype=np.float64) / divisor
     small = np.exp(-np.abs(scaled))
     return np.where(scaled >= 0.0, 1.0, small) / (1.0 + small)
 
 
 def score(
-    logits: ArrayLike, labels: Sequence[str], temperature: float, thresholds: Mapping[str, float]
+    logits: ArrayLike, labels: Sequence[str], temperature: ArrayLike, thresholds: Mapping[str, float]
 ) -> tuple[LabelScore, ...]:
-    """One score for each of `labels`, in their order. `logits` is (labels,); every label has a threshold in [0, 1]."""
+    """One score for each of `labels`, in their order. `logits` is (labels,); every label has a threshold in [0, 1].
+
+    `temperature` is one number for all labels, or one for each.
+    """
     values = np.asarray(logits, dtype=np.float64)
     return tuple(
         LabelScore(label, float(logit), float(probability), thresholds[label], bool(probability >= thresholds[label]))

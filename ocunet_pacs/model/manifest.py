@@ -32,7 +32,7 @@ MANIFEST: Final = "manifest.json"
 DEFAULT_POINT: Final = "default"
 """The name of the operating point that `Manifest.thresholds` are."""
 _DIGESTS: Final = {"weights_sha256", "bundle_sha256"}
-_ABSENT_WHEN_EMPTY: Final = ("operating_points", "quality")
+_ABSENT_WHEN_EMPTY: Final = ("label_temperatures", "operating_points", "quality")
 
 
 def _read_spec(value: object) -> PreprocessSpec:
@@ -75,6 +75,7 @@ class Provenance(_Strict):
 class Manifest(_Strict):
     """Everything but the numbers. `labels` are in the order of the network's outputs.
 
+    `label_temperatures` are those of labels that have one of their own; the others have `temperature`.
     `calibrated`: temperature and thresholds were fitted to this model. `trained`: the weights come out of a training
     run. `operating_points` are thresholds under other names ("screening"), of which a site may choose one; `quality`
     are the limits of a gradable photograph. The two digests are empty until the bundle is written (`sealed`).
@@ -87,6 +88,7 @@ class Manifest(_Strict):
     labels: tuple[str, ...]
     preprocess: Spec
     temperature: float
+    label_temperatures: dict[str, float] = {}
     thresholds: dict[str, float]
     operating_points: dict[PointName, dict[str, float]] = {}
     quality: dict[str, Any] = {}
@@ -101,6 +103,7 @@ class Manifest(_Strict):
         problems = [
             *label_problems(self.labels),
             *temperature_problems(self.temperature),
+            *self._label_temperature_problems(),
             *threshold_problems(self.thresholds, self.labels),
             *self._point_problems(),
             *self._quality_problems(),
@@ -108,6 +111,16 @@ class Manifest(_Strict):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _label_temperature_problems(self) -> list[str]:
+        problems = [
+            f"label_temperatures.{label}: the model has no such label"
+            for label in self.label_temperatures
+            if label not in self.labels
+        ]
+        for label, temperature in self.label_temperatures.items():
+            problems += [f"label_temperatures.{label}.{problem}" for problem in temperature_problems(temperature)]
+        return problems
 
     def _point_problems(self) -> list[str]:
         problems = [
@@ -134,6 +147,11 @@ class Manifest(_Strict):
                 f"bundle {self.name!r} has no operating point {operating_point!r} (it has: {', '.join(points)})"
             )
         return points[operating_point]
+
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        """What each label's logit is divided by, in the order of `labels`."""
+        return tuple(self.label_temperatures.get(label, self.temperature) for label in self.labels)
 
     @property
     def missing_labels(self) -> tuple[str, ...]:

@@ -108,7 +108,13 @@ class Predictor:
         """Which weights these are, and at which operating point."""
         made = self.manifest
         return BundleRef(
-            made.name, made.digest, made.trained, made.temperature, self._operating_point, made.missing_labels
+            made.name,
+            made.digest,
+            made.trained,
+            made.temperature,
+            self._operating_point,
+            made.missing_labels,
+            tuple((label, made.label_temperatures[label]) for label in made.labels if label in made.label_temperatures),
         )
 
     @property
@@ -171,7 +177,7 @@ class Predictor:
             logits = said[0].cpu().numpy()
         made = self.manifest
         return [
-            Classification(score(row, made.labels, made.temperature, self._thresholds), maps)
+            Classification(score(row, made.labels, made.temperatures, self._thresholds), maps)
             for row, maps in zip(logits, said[1].cpu().numpy(), strict=True)
         ]
 
@@ -195,7 +201,7 @@ def _check_parity(manifest: Manifest, plain: Runtime, fast: Runtime) -> None:
     # Written so that a NaN refuses.
     if not (logits.shape == exact.shape and (logits - exact).norm() <= LOGIT_PARITY * exact.norm()):
         raise BundleError(f"{fast.name} gives other logits than torch")
-    expected, said = (probabilities(seen.numpy(), manifest.temperature) for seen in (exact, logits))
+    expected, said = (probabilities(seen.numpy(), manifest.temperatures) for seen in (exact, logits))
     if not np.abs(expected - said).max() <= PARITY:
         raise BundleError(f"{fast.name} gives other probabilities than torch")
     if not (maps.shape == other_maps.shape and (maps - other_maps).abs().mean() <= MAP_PARITY):
@@ -216,7 +222,7 @@ def _on_gpu(manifest: Manifest, network: OcuNet, device: torch.device) -> tuple[
         halves[dtype] = TorchRuntime(deepcopy(spare), device, dtype)
         return halves[dtype](pictures)[0].cpu().numpy()
 
-    chosen = choose_precision(logits_in, manifest.temperature)
+    chosen = choose_precision(logits_in, manifest.temperatures)
     return (exact, None) if chosen == torch.float32 else (halves[chosen], exact)
 
 

@@ -19,7 +19,7 @@ from ocunet_pacs.model.explain import ExplainedHead
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
     from ocunet_pacs.model.network import OcuNet
@@ -126,12 +126,12 @@ class _Staging:
 
 def choose_precision(
     logits_in: Callable[[torch.dtype], NDArray[np.float32]],
-    temperature: float,
+    temperature: ArrayLike,
     candidates: Sequence[torch.dtype] = HALVES,
 ) -> torch.dtype:
     """The first of `candidates` whose probabilities stay within `HALF_TOLERANCE` of float32's; float32 when none does.
 
-    `logits_in` runs the same pictures in a precision.
+    `logits_in` runs the same pictures in a precision; `temperature` is one for all labels, or one for each.
     """
     exact = probabilities(logits_in(torch.float32), temperature)
     for candidate in candidates:

@@ -171,8 +171,9 @@ def _algorithm(context: GroupContext, score: LabelScore | None) -> list[ContentI
     """TID 4019."""
     bundle = context.result.bundle
     name = bundle.name if bundle.trained else f"{bundle.name} (UNTRAINED)"
+    temperature = bundle.temperature if score is None else bundle.temperature_of(score.label)
     parameters = [
-        f"temperature={bundle.temperature:g}",
+        f"temperature={temperature:g}",
         f"bundle sha256={bundle.digest}",
         f"operating point={bundle.operating_point}",
     ]

@@ -109,11 +109,12 @@ def score_words(score: LabelScore) -> str:
 def model_words(bundle: BundleRef, software_version: str = "") -> str:
     """Which weights spoke at which operating point, in which software, and what a probability is."""
     trained = "" if bundle.trained else " UNTRAINED."
+    divisor = "its label's temperature" if bundle.label_temperatures else f"{bundle.temperature:g}"
     software = f"; software {MODEL_NAME} {software_version}" if software_version else ""
     return (
         f"Model {bundle.name}, bundle sha256 {bundle.digest}, operating point {bundle.operating_point}"
         f"{software}.{trained} "
-        f"Probability is sigmoid(logit / {bundle.temperature:g}); a label is above threshold when its probability is "
+        f"Probability is sigmoid(logit / {divisor}); a label is above threshold when its probability is "
         "equal to or greater than its own threshold."
     )
 

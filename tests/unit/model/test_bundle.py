@@ -42,6 +42,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         labels=tuple(labels),
         preprocess=PreprocessSpec(roi_padding=draw(share), image_size=draw(st.integers(32, 1024))),
         temperature=draw(st.floats(1e-3, 1e3)),
+        label_temperatures=draw(st.dictionaries(st.sampled_from(labels), st.floats(1e-3, 1e3))),
         thresholds={label: draw(share) for label in labels},
         calibrated=draw(st.booleans()),
         trained=draw(st.booleans()),
@@ -68,6 +69,7 @@ def test_the_digest_covers_everything(made: Manifest, data: st.DataObject) -> No
     changes: dict[str, Any] = {
         "name": made.name[:-1] + ("a" if made.name[-1] != "a" else "b"),
         "temperature": made.temperature * 2,
+        "label_temperatures": {} if made.label_temperatures else {made.labels[0]: 2.0},
         "trained": not made.trained,
         "calibrated": not made.calibrated,
         "created_at": made.created_at + timedelta(seconds=1),

@@ -26,6 +26,16 @@ def test_probabilities_keep_the_order_and_mirror_at_zero(logits: list[float], te
     np.testing.assert_allclose(probabilities(values, temperature) + probabilities(-values, temperature), 1.0)
 
 
+def test_each_label_may_have_a_temperature_of_its_own() -> None:
+    logits, temperatures = [2.0, 2.0, -3.0], [1.0, 2.0, 3.0]
+    expected = [1 / (1 + math.exp(-logit / t)) for logit, t in zip(logits, temperatures, strict=True)]
+    np.testing.assert_allclose(probabilities([logits, logits], temperatures), [expected, expected], rtol=1e-12)
+    scored = score(logits, ["DR", "MH", "DN"], temperatures, {"DR": 0.5, "MH": 0.75, "DN": 0.2})
+    assert [s.positive for s in scored] == [True, False, True]
+    with pytest.raises(ValueError, match="positive"):
+        probabilities(logits, [1.0, 0.0, 1.0])
+
+
 @given(st.floats(-30, 30), TEMPERATURES)
 def test_a_label_is_positive_from_its_threshold_on(logit: float, temperature: float) -> None:
     reached = float(probabilities([logit], temperature)[0])

@@ -39,6 +39,23 @@ def test_a_photograph_gets_the_bundles_scores_and_maps(bundle: Path, network: Oc
     assert classifier.bundle.digest == made.digest
 
 
+def test_a_label_with_a_temperature_of_its_own_is_scored_with_it(
+    tmp_path: Path, bundle: Path, network: OcuNet, photograph: np.ndarray
+) -> None:
+    write_bundle(tmp_path / "own", network.state_dict(), manifest(label_temperatures={LABELS[1]: 3.5}))
+    own, usual = Predictor.load(tmp_path / "own", "cpu"), Predictor.load(bundle, "cpu")
+    prepared = prepare(own.manifest.preprocess, photograph)
+    ((seen,), (before,)) = own.classify([prepared]), usual.classify([prepared])
+    for label, score, earlier in zip(LABELS, seen.scores, before.scores, strict=True):
+        temperature = 3.5 if label == LABELS[1] else own.manifest.temperature
+        assert own.bundle.temperature_of(label) == temperature
+        assert score.probability == pytest.approx(float(probabilities([earlier.logit], temperature)[0]), abs=1e-9)
+    with pytest.raises(ValueError, match="no such label"):
+        manifest(label_temperatures={"RP": 2.0})
+    with pytest.raises(ValueError, match="not a positive number"):
+        manifest(label_temperatures={LABELS[0]: 0.0})
+
+
 def test_batches_do_not_change_the_answers(bundle: Path, photograph: np.ndarray) -> None:
     """Photographs of any size, more of them than a batch holds, each with its own answer in order."""
     pictures = [photograph, photograph[::-1].copy(), photograph[:, :200].copy(), photograph // 2, photograph]

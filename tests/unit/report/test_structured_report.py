@@ -28,6 +28,7 @@ from ocunet_pacs.report.wording import IN_SHORT
 from tests.unit.report.made import (
     NOW,
     STUDY,
+    TRAINED,
     UNTRAINED,
     image,
     mixed,
@@ -98,6 +99,21 @@ def test_labels_below_threshold_only_where_the_site_asks_and_then_without_claim(
     ]
     assert claims.count(codes.PRESENT.value) == 1
     assert "272519000" not in claims  # Absent
+
+
+def test_a_label_with_a_temperature_of_its_own_is_reported_with_it(tmp_path: Path) -> None:
+    reports, bundle = reporter(), replace(TRAINED, label_temperatures=(("DR", 2.5),))
+    result, sources, heatmaps, _ = with_heatmaps(tmp_path, reports, [image(1, DR=0.9, MYA=0.8)], bundle)
+    ds = read(reports.report(result, sources, heatmaps))
+    said = {
+        value_of(group, codes.FINDING): [
+            str(item.TextValue) for item in group.ContentSequence if named(item, codes.ALGORITHM_PARAMETERS)
+        ]
+        for group in groups(ds)
+    }
+    assert "temperature=2.5" in said["4855003"]
+    assert "temperature=1.1926" in said["57190000"]
+    assert "Probability is sigmoid(logit / its label's temperature);" in texts(ds)
 
 
 def test_every_label_is_reported_with_its_code_site_and_caveat(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def rows(draw):
         [name for name, value in chosen.items() if value],
         [name for name, value in chosen.items() if not value],
         frame=draw(st.none() | st.integers(1, 99)),
-        camera=draw(st.text('aé,"|;\n \'', max_size=8)),
+        camera=draw(st.text("aé,\"|;\n '", max_size=8)),
         laterality=draw(st.sampled_from(["", "R", "L"])),
         split=draw(st.sampled_from(Split)),
     )
