@@ -1,0 +1,95 @@
+"""Photographs that are copies of each other, and the groups that keep all copies of one on one side of a split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from training.data.manifest import Manifest, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """Two photographs that are one, or two of one eye: the second is the first, mirrored left to right or not, turned.
+
+    `first` and `second` are keys of rows (equal for exact copies). `angle` is in degrees, counter-clockwise, after the
+    mirroring. `distance` is between their perceptual hashes (bits of 64), `likeness` the correlation, at most 1, of
+    the fields laid upon each other.
+    """
+
+    first: str
+    second: str
+    mirrored: bool = False
+    angle: int = 0
+    distance: int = 0
+    likeness: float = 1.0
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is the very same file (and frame) twice."""
+        return self.first == self.second
+
+    @property
+    def words(self) -> str:
+        """What the second is of the first: `mirrored, turned by 180 degrees, likeness 0.98`."""
+        if self.exact:
+            return "the same file"
+        turned = f"turned by {self.angle} degrees" if self.angle else ""
+        return ", ".join(filter(None, ("mirrored" if self.mirrored else "", turned, f"likeness {self.likeness:.2f}")))
+
+
+def group_duplicates(manifest: Manifest, duplicates: Iterable[Duplicate]) -> Manifest:
+    """The manifest with the groups of all copies joined, each under the first of its names in alphabetical order.
+
+    Rows with the same key are joined in any case. Labels stay as they are: see `contradictions`.
+    """
+    joined = _Joined()
+    by_key: dict[str, str] = {}
+    for row in manifest.rows:
+        joined.join(by_key.setdefault(row.key, row.group), row.group)
+    for pair in duplicates:
+        if pair.first in by_key and pair.second in by_key:
+            joined.join(by_key[pair.first], by_key[pair.second])
+    rows = (replace(row, group=joined.name(row.group)) for row in manifest.rows)
+    return replace(manifest, rows=tuple(rows))
+
+
+def contradictions(rows: Sequence[Row]) -> list[str]:
+    """A line for each label that is positive in one row of a photograph and negative in another row of the same one.
+
+    Rows are named by their lines in the manifest: `rows` must be all of them, in order.
+    """
+    by_key: dict[str, list[int]] = {}
+    for n, row in enumerate(rows):
+        by_key.setdefault(row.key, []).append(n)
+    problems = []
+    for places in by_key.values():
+        positive, negative = (
+            frozenset().union(*(getattr(rows[n], sign) for n in places)) for sign in ("positive", "negative")
+        )
+        for label in sorted(positive & negative):
+            for_it = ", ".join(str(n + 2) for n in places if label in rows[n].positive)
+            against = ", ".join(str(n + 2) for n in places if label in rows[n].negative)
+            problems.append(f"one photograph, {label}: positive in line {for_it}, negative in line {against}")
+    return problems
+
+
+class _Joined:
+    """Disjoint sets of names (union-find with path halving), each called by its first name."""
+
+    def __init__(self) -> None:
+        self._above: dict[str, str] = {}
+
+    def name(self, of: str) -> str:
+        above = self._above
+        while (upper := above.get(of, of)) != of:
+            above[of] = above.get(upper, upper)
+            of = upper
+        return of
+
+    def join(self, one: str, other: str) -> None:
+        first, second = sorted((self.name(one), self.name(other)))
+        self._above[second] = first
