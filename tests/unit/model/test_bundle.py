@@ -238,3 +238,24 @@ def test_import_takes_calibration_and_lets_the_thresholds_file_go_first(tmp_path
     assert (one.thresholds["ARMD"], one.calibrated) == (0.9, True)
     other = import_checkpoint(source, tmp_path / "3", thresholds=thresholds, now=NOW)
     assert (other.thresholds["ARMD"], other.temperature, other.calibrated) == (0.3, 1.0, False)
+
+
+def test_half_the_size_is_float32_again_when_loaded(tmp_path: Path, network: OcuNet) -> None:
+    state = network.state_dict()
+    write_bundle(tmp_path / "whole", state, manifest(), prepare=False)
+    write_bundle(tmp_path / "half", state, manifest(), prepare=False, half=True)
+    whole, half = ((tmp_path / name / WEIGHTS).stat().st_size for name in ("whole", "half"))
+    assert half < 0.56 * whole
+    read = load_network(tmp_path / "half", verify_bundle(tmp_path / "half")).state_dict()
+    for name, value in state.items():
+        assert read[name].dtype == value.dtype
+        large = value.ndim >= 2 and value.numel() >= 32768
+        assert torch.equal(read[name], value.half().float() if large else value), name
+
+
+def test_weights_beyond_float16_are_named(tmp_path: Path, network: OcuNet) -> None:
+    weights = dict(network.state_dict())
+    weights["head.classifier.5.weight"] = torch.full_like(weights["head.classifier.5.weight"], 1e5)
+    with pytest.raises(BundleError, match=r"head\.classifier\.5\.weight does not fit into float16"):
+        write_bundle(tmp_path / "b", weights, manifest(), half=True)
+    assert list(tmp_path.iterdir()) == []

@@ -7,12 +7,15 @@ import pytest
 import torch
 
 from ocunet_pacs.domain.errors import BundleError, UntrainedBundle
+from ocunet_pacs.domain.study import Laterality
+from ocunet_pacs.imaging.drawn import draw_fundus
 from ocunet_pacs.imaging.prepare import prepare
 from ocunet_pacs.imaging.preprocess import to_tensor_array
-from ocunet_pacs.model.bundle import WEIGHTS, write_bundle
+from ocunet_pacs.model.bundle import WEIGHTS, load_network, write_bundle
 from ocunet_pacs.model.calibration import probabilities
 from ocunet_pacs.model.manifest import read_manifest
 from ocunet_pacs.model.predictor import Predictor
+from ocunet_pacs.model.runtime import HALF_TOLERANCE
 from tests.unit.model.conftest import LABELS, manifest
 
 if TYPE_CHECKING:
@@ -54,6 +57,19 @@ def test_a_label_with_a_temperature_of_its_own_is_scored_with_it(
         manifest(label_temperatures={"RP": 2.0})
     with pytest.raises(ValueError, match="not a positive number"):
         manifest(label_temperatures={LABELS[0]: 0.0})
+
+
+def test_weights_of_half_the_size_say_nearly_the_same(tmp_path: Path, demo: Path) -> None:
+    made = read_manifest(demo)
+    write_bundle(tmp_path / "half", load_network(demo, made).state_dict(), made, half=True)
+    half = Predictor.load(tmp_path / "half", "cpu", allow_untrained=True)
+    whole = Predictor.load(demo, "cpu", allow_untrained=True)
+    assert half.runtime == whole.runtime == "onnxruntime float32", "the runtime was made of the rounded weights"
+    assert half.bundle.digest != whole.bundle.digest
+    prepared = prepare(made.preprocess, draw_fundus(seed=3, laterality=Laterality.RIGHT, size=(512, 384)))
+    ((seen,), (exact,)) = half.classify([prepared]), whole.classify([prepared])
+    moved = [abs(ours.probability - other.probability) for ours, other in zip(seen.scores, exact.scores, strict=True)]
+    assert 0 < max(moved) < HALF_TOLERANCE
 
 
 def test_batches_do_not_change_the_answers(bundle: Path, photograph: np.ndarray) -> None:
