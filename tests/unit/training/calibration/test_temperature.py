@@ -34,7 +34,7 @@ def found_by_scipy(logits, targets, known):
     return 2 / (low + high)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.integers(0, 2**32), st.floats(0.2, 6.0), st.floats(0.5, 20.0))
 def test_it_is_the_minimum_that_scipy_finds(seed, true, scale):
     data = drawn(seed, true=true, scale=scale)
