@@ -7,6 +7,8 @@
     │   └── LeakageError    the same eye, patient or photograph is on two sides of a split
     ├── CacheMiss           a photograph's prepared pixels are not in the cache
     ├── RunError            a run cannot start, go on or be resumed as asked
+    ├── ComparisonError     two bundles were not judged by the same, so nothing can be said of their difference
+    ├── PromotionError      a candidate cannot take the active bundle's place, or give it back, as asked
     └── MemoryExhausted     the device has too little memory for the recipe; says what to change
 
 Messages name the object and what to do about it, and never hold patient data.
@@ -52,6 +54,14 @@ class CacheMiss(TrainingError):
 
 class RunError(TrainingError):
     """A run cannot start, go on or be resumed as asked."""
+
+
+class ComparisonError(TrainingError):
+    """Two bundles were not judged by the same, so nothing can be said of their difference."""
+
+
+class PromotionError(TrainingError):
+    """A candidate cannot take the active bundle's place, or give it back, as asked; one line per problem."""
 
 
 class MemoryExhausted(TrainingError):
