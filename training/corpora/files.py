@@ -50,7 +50,7 @@ def found_image(folder: Path, name: str) -> Path | None:
 
 
 def table_gaps(where: str, missing: Sequence[str], named: Collection[Path]) -> list[str]:
-    """A gap for the rows of a table (`where`) without a picture, and one for pictures beside the others without a row."""
+    """A gap for the rows of a table (`where`) without a picture, and one for pictures beside others without a row."""
     gaps = []
     if missing:
         rows = number_of(len(missing), "row")
