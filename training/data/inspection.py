@@ -45,6 +45,7 @@ _PATIENCE: Final = timedelta(minutes=2)
 """For one file. The largest photographs take a second; a file of many frames a second for each."""
 _EXIF_MODEL: Final = 0x0110
 _CAMERA_LENGTH: Final = 64
+_KEY_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +72,11 @@ def patient_group(identity: str, key: bytes) -> str:
     """A group's name for the patient whom `ImageHeader.patient_identity` stands for; equal for equal patients.
 
     The identity is a plain digest, which whoever has a list of names can compute; under a key that stays at the site
-    it says nothing. ValueError for a key of fewer than 16 bytes.
+    it says nothing. Under the same key a harvest names the patient alike. ValueError for a key that can be guessed.
     """
-    if len(key) < 16:
-        raise ValueError(f"a key of {len(key)} bytes can be guessed; it needs 16")
-    return hmac.new(key, identity.encode(), hashlib.sha256).hexdigest()[:20]
+    if len(key) < _KEY_BYTES:
+        raise ValueError(f"a key of {len(key)} bytes can be guessed; it needs {_KEY_BYTES}")
+    return hmac.new(key, f"patient\n{identity}".encode("utf-8", "surrogatepass"), "sha256").hexdigest()[:16]
 
 
 def inspect_file(path: Path, *, decode: bool = True) -> Inspected:

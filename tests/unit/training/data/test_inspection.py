@@ -11,6 +11,7 @@ from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.imaging.drawn import draw_fundus
 from tests.integration.objects import photograph, write
 from training.data.inspection import Inspected, inspect_file, inspect_files, patient_group
+from training.harvest.deidentify import Pseudonyms
 
 KEY = b"a key that stays at the site"
 
@@ -115,6 +116,7 @@ def test_processes_find_what_this_one_finds_and_a_file_that_hangs_costs_nothing_
 
 def test_a_group_stands_for_a_patient_under_a_key_alone():
     assert patient_group("a", KEY) == patient_group("a", KEY)
+    assert patient_group("a", KEY) == Pseudonyms(KEY).patient("a"), "a harvest under the same key joins them"
     assert len({patient_group("a", KEY), patient_group("b", KEY), patient_group("a", KEY[::-1])}) == 3
     with pytest.raises(ValueError, match="16"):
         patient_group("a", b"short")
