@@ -55,20 +55,30 @@ def list_dicom(
 ) -> Listing:
     """The photographs among the files in `folder`, a row a frame; `labels` is a csv file with one row an object.
 
-    An object's row is that of all its frames, unless a column says which frame. Objects that we made, that hold no
-    pixels, or that are no DICOM are counted in the remarks. CorpusError where the csv cannot be read.
+    An object's row is that of all its frames, unless a column says which frame. Where there is such a file, objects
+    without a row are left out; without one all labels are unknown. Files that are no photographs are counted in the
+    remarks. CorpusError where the csv file cannot be read.
     """
-    known, remarks = ({}, []) if labels is None else _labels(labels, columns or Columns())
+    known, remarks = (None, []) if labels is None else _labels(labels, columns or Columns())
     found = _Found()
     for path in files_under(folder):
         found.add(path, folder)
     if not found.headers:
         raise CorpusError(f"{folder}: holds no DICOM file with pixels")
     entries = [entry for path, header in found.headers.items() for entry in _entries(path, header, known, key, source)]
-    gaps = [] if labels is None else list(_gaps(labels.name, source, known, found.uids))
     remarks += [*found.remarks(source), *_group_remarks(source, list(found.headers.values()))]
-    if labels is None:
+    if labels is None or known is None:
         remarks.append(f"{source}: no labels were given, so every label is unknown")
+        return Listing(folder, tuple(entries), (), tuple(remarks), tuple(found.left_out))
+    gaps = []
+    if absent := sorted(known.keys() - found.uids):
+        objects = number_of(len(absent), "object")
+        gaps.append(
+            f"{labels.name}: {objects} that are not there ({some(absent)}): export them too, or delete the rows"
+        )
+    if silent := sorted(found.uids - known.keys()):
+        photographs = number_of(len(silent), "photograph")
+        remarks.append(f"{source}: {photographs} without a row in {labels.name}, and so left out ({some(silent)})")
     return Listing(folder, tuple(entries), tuple(gaps), tuple(remarks), tuple(found.left_out))
 
 
@@ -133,22 +143,16 @@ def _labels(path: Path, columns: Columns) -> tuple[_Labels, list[str]]:
     return known, unused_remark(path.name, said.unused)
 
 
-def _entries(path: Path, header: ImageHeader, known: _Labels, key: bytes, source: str) -> Iterator[Entry]:
-    group = f"patient-{patient_group(_patient(header), key)}"
-    for frame, findings in known.get(header.sop_instance_uid, {None: Findings()}).items():
+def _entries(path: Path, header: ImageHeader, known: _Labels | None, key: bytes, source: str) -> Iterator[Entry]:
+    group = patient_group(_patient(header), key)
+    frames = {None: Findings()} if known is None else known.get(header.sop_instance_uid, {})
+    for frame, findings in frames.items():
         yield Entry(path, source, group, findings, frame=frame)
 
 
 def _patient(header: ImageHeader) -> str:
     """Whom the file names; a study stands for the patient where it names nobody."""
     return header.study_instance_uid if header.patient_identity == identity_of(Dataset()) else header.patient_identity
-
-
-def _gaps(name: str, source: str, known: _Labels, uids: set[str]) -> Iterator[str]:
-    if absent := sorted(known.keys() - uids):
-        yield f"{name}: {number_of(len(absent), 'object')} that are not there ({some(absent)}): export them too"
-    if silent := sorted(uids - known.keys()):
-        yield f"{source}: {number_of(len(silent), 'photograph')} without a row in {name} ({some(silent)}): add rows"
 
 
 def _group_remarks(source: str, headers: Sequence[ImageHeader]) -> Iterator[str]:

@@ -49,19 +49,23 @@ def found_image(folder: Path, name: str) -> Path | None:
     return None
 
 
-def table_gaps(where: str, missing: Sequence[str], named: Collection[Path]) -> list[str]:
-    """A gap for the rows of a table (`where`) without a picture, and one for pictures beside others without a row."""
-    gaps = []
-    if missing:
-        rows = number_of(len(missing), "row")
-        gaps.append(f"{where}: {rows} without a picture ({some(missing)}): fetch what is missing, or delete the rows")
+def missing_gaps(where: str, missing: Sequence[str]) -> list[str]:
+    """A gap for the rows of a table that name pictures which are not there."""
+    if not missing:
+        return []
+    rows = number_of(len(missing), "row")
+    return [f"{where}: {rows} without a picture ({some(missing)}): fetch what is missing, or delete the rows"]
+
+
+def stray_remarks(where: str, named: Collection[Path]) -> list[str]:
+    """A remark about pictures that lie beside those that a table names, and that it does not name."""
     known = set(named)
     beside = [path for folder in sorted({path.parent for path in known}) for path in sorted(folder.iterdir())]
-    strays = [path for path in beside if path.suffix.lower() in PICTURE_SUFFIXES and path not in known]
-    if strays:
-        pictures = f"{number_of(len(strays), 'picture')} without a row ({some([path.name for path in strays])})"
-        gaps.append(f"{where}: {pictures}: add rows, or move them elsewhere")
-    return gaps
+    strays = [path.name for path in beside if path.suffix.lower() in PICTURE_SUFFIXES and path not in known]
+    if not strays:
+        return []
+    pictures = number_of(len(strays), "picture")
+    return [f"{where}: {pictures} beside its own without a row, and so left out ({some(strays)}): add rows to use them"]
 
 
 def by_folder(paths: Iterable[Path]) -> dict[Path, list[Path]]:

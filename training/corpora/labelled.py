@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from training.corpora.columns import Columns, Said, unused_remark
-from training.corpora.files import found_image, table_gaps
+from training.corpora.files import found_image, missing_gaps, stray_remarks
 from training.corpora.listing import Entry, Listing, number_of
 from training.corpora.reading import Reading
 from training.corpora.tables import read_table, refuse
@@ -99,8 +99,9 @@ def _listing(
             path, source, group_of(cells, source), findings, camera=camera, laterality=side, split=split
         )
     refuse(said.problems)
-    gaps = [*said.gaps(), *table_gaps(table.path.name, missing, list(entries))]
-    return Listing(root, tuple(entries.values()), tuple(gaps), tuple(_remarks(table, said)))
+    gaps = [*said.gaps(), *missing_gaps(table.path.name, missing)]
+    remarks = [*_remarks(table, said), *stray_remarks(table.path.name, list(entries))]
+    return Listing(root, tuple(entries.values()), tuple(gaps), tuple(remarks))
 
 
 def _remarks(table: Table, said: Said) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from ocunet_pacs.domain.study import ReasonCode
-from training.corpora.files import files_under, pictures_under, table_gaps
+from training.corpora.files import files_under, missing_gaps, pictures_under, stray_remarks
 from training.corpora.listing import Entry, Findings, Listing, number_of, some
 from training.corpora.odir_keywords import (
     CATEGORIES,
@@ -69,9 +69,9 @@ def list_odir(folder: Path) -> Listing:
             left_out.append(Unreadable(image_of(path, root), reason))
             continue
         entries.append(Entry(path, SOURCE, f"{SOURCE}-{eye.patient}", eye.findings, laterality=eye.side))
-    missing = [eye.image for eye in eyes if eye.image not in pictures]
-    gaps = table_gaps(table.path.name, missing, list(pictures.values()))
-    return Listing(root, tuple(entries), tuple(gaps), tuple(_remarks(eyes)), tuple(left_out))
+    gaps = missing_gaps(table.path.name, [eye.image for eye in eyes if eye.image not in pictures])
+    remarks = [*_remarks(eyes), *stray_remarks(table.path.name, list(pictures.values()))]
+    return Listing(root, tuple(entries), tuple(gaps), tuple(remarks), tuple(left_out))
 
 
 @dataclass(frozen=True, slots=True)

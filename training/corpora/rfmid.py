@@ -11,7 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ocunet_pacs.domain.labels import BY_NAME
-from training.corpora.files import by_folder, files_under, pictures_under, table_gaps
+from training.corpora.files import by_folder, files_under, missing_gaps, pictures_under, stray_remarks
 from training.corpora.listing import ABNORMAL, NORMAL, Entry, Findings, Listing, number_of, some
 from training.corpora.reading import Reading
 from training.corpora.tables import findings_of, read_table, refuse
@@ -96,9 +96,10 @@ def _part(table: Table, split: Split, folder: Path, pictures: Mapping[Path, list
         for one, known, other in judged
         if one in found
     ]
-    gaps = table_gaps(name, [one for one in ids if one not in found], list(found.values()))
+    gaps = missing_gaps(name, [one for one in ids if one not in found])
     contradicted = [one for one, known, other in judged if _contradicts(known, other)]
-    return _Part(entries, gaps, _remarks(name, list(others), contradicted))
+    remarks = [*_remarks(name, list(others), contradicted), *stray_remarks(name, list(found.values()))]
+    return _Part(entries, gaps, remarks)
 
 
 def _remarks(name: str, others: Sequence[str], contradicted: Sequence[str]) -> list[str]:

@@ -111,13 +111,15 @@ def test_columns_that_are_no_labels_of_ours_are_named_once(rfmid):
 def test_all_that_is_missing_is_told_at_once_and_can_be_done_without(rfmid, picture):
     root = rfmid()
     (root / "Training_Set/Training_Set/Training/2.png").unlink()
+    (root / "Evaluation_Set/Evaluation_Set/Validation/1.png").unlink()
     picture(root / "Test_Set/Test_Set/Test/99.png")
     with pytest.raises(CorpusError) as caught:
         read_rfmid(root)
     told = str(caught.value)
     assert "RFMiD_Training_Labels.csv: 1 row without a picture (2)" in told
-    assert "RFMiD_Testing_Labels.csv: 1 picture without a row (99.png)" in told
-    assert len(read_rfmid(root, Reading(incomplete=True)).rows) == 5
+    assert "RFMiD_Validation_Labels.csv: 1 row without a picture (1)" in told
+    assert len(read_rfmid(root, Reading(incomplete=True)).rows) == 4
+    assert any("1 picture beside its own without a row" in remark for remark in list_rfmid(root).remarks)
 
 
 def test_tables_that_cannot_be_read_are_refused_with_every_line(rfmid, table, tmp_path):
