@@ -71,6 +71,11 @@ class Position:
         """Epochs trained and validated."""
         return self.epoch - 1
 
+    @property
+    def without_a_better(self) -> int:
+        """Epochs since the best."""
+        return self.finished - self.best_epoch
+
     def close(self, record: EpochRecord) -> bool:
         """The epoch under way is done. Whether it is the best so far: better than all before, not as good."""
         best = not self.best_epoch or record.mean_average_precision > self.best_map
