@@ -41,16 +41,11 @@ is empty in rows that are older than the column.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
-    Enum,
     Float,
     ForeignKey,
     Index,
@@ -59,7 +54,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     false,
     text,
@@ -69,46 +63,7 @@ from ocunet_pacs.domain.backfill import BackfillState
 from ocunet_pacs.domain.job import JobKind, JobState
 from ocunet_pacs.domain.labels import Urgency
 from ocunet_pacs.domain.result import OutputKind
-from ocunet_pacs.jobs.text import storable
-
-if TYPE_CHECKING:
-    from enum import StrEnum
-
-    from sqlalchemy import Dialect
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An instant: aware in, aware UTC out. PostgreSQL keeps `timestamptz`, SQLite the UTC wall clock as text."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """To UTC; SQLite's text then sorts as time does. A naive time is a ValueError."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            msg = "a time without a zone does not enter the database"
-            raise ValueError(msg)
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """From whatever zone the session has (PostgreSQL) or none (SQLite) to aware UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class Sentence(TypeDecorator[str]):
-    """Free text that a peer may have had a hand in, made `storable` on its way in."""
-
-    impl = Text()
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """See `storable`."""
-        return None if value is None else storable(value)
-
+from ocunet_pacs.jobs.columns import ID, UID, Sentence, UtcDateTime, short_word
 
 metadata = MetaData(
     naming_convention={
@@ -120,29 +75,11 @@ metadata = MetaData(
     }
 )
 
-# SQLite numbers rows by itself only in a column that is INTEGER to the letter.
-_ID = BigInteger().with_variant(Integer(), "sqlite")
-# Without a length: a UID longer than its 64 characters must not fail on one database and pass on the other.
-_UID = String()
-
-
-def _words(words: type[StrEnum], name: str) -> Enum:
-    """A short text column that holds one of the enumeration's values, guarded by a check constraint."""
-    return Enum(
-        words,
-        name=name,
-        native_enum=False,
-        create_constraint=True,
-        length=16,
-        values_callable=lambda kinds: [kind.value for kind in kinds],
-    )
-
-
 studies = Table(
     "studies",
     metadata,
-    Column("id", _ID, primary_key=True),
-    Column("study_instance_uid", _UID, nullable=False),
+    Column("id", ID, primary_key=True),
+    Column("study_instance_uid", UID, nullable=False),
     Column("open_since", UtcDateTime(), comment="NULL: every image belongs to a revision"),
     Column("last_received_at", UtcDateTime(), nullable=False),
     Column("revision", Integer, nullable=False, comment="the newest revision, 0 before the first"),
@@ -179,13 +116,13 @@ Index(
 instances = Table(
     "instances",
     metadata,
-    Column("id", _ID, primary_key=True),
-    Column("study_id", _ID, ForeignKey("studies.id"), nullable=False),
-    Column("series_instance_uid", _UID, nullable=False),
+    Column("id", ID, primary_key=True),
+    Column("study_id", ID, ForeignKey("studies.id"), nullable=False),
+    Column("series_instance_uid", UID, nullable=False),
     # Unique: of two associations that send the same object at once, one makes the row.
-    Column("sop_instance_uid", _UID, nullable=False, unique=True),
-    Column("sop_class_uid", _UID, nullable=False),
-    Column("transfer_syntax_uid", _UID, nullable=False),
+    Column("sop_instance_uid", UID, nullable=False, unique=True),
+    Column("sop_class_uid", UID, nullable=False),
+    Column("transfer_syntax_uid", UID, nullable=False),
     Column("file_key", String(), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
@@ -212,10 +149,10 @@ Index(
 jobs = Table(
     "jobs",
     metadata,
-    Column("id", _ID, primary_key=True),
-    Column("kind", _words(JobKind, "kind"), nullable=False),
-    Column("state", _words(JobState, "state"), nullable=False),
-    Column("subject_id", _ID, nullable=False),
+    Column("id", ID, primary_key=True),
+    Column("kind", short_word(JobKind, "kind"), nullable=False),
+    Column("state", short_word(JobState, "state"), nullable=False),
+    Column("subject_id", ID, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("max_attempts", Integer, nullable=False),
     Column("run_at", UtcDateTime(), nullable=False),
@@ -270,8 +207,8 @@ Index(
 analyses = Table(
     "analyses",
     metadata,
-    Column("id", _ID, primary_key=True),
-    Column("study_id", _ID, ForeignKey("studies.id"), nullable=False),
+    Column("id", ID, primary_key=True),
+    Column("study_id", ID, ForeignKey("studies.id"), nullable=False),
     Column("revision", Integer, nullable=False),
     # Unique: the same work gives its result once (see domain/result.py: work_key).
     Column("key", String(64), unique=True),
@@ -279,7 +216,7 @@ analyses = Table(
     Column("superseded", Boolean(create_constraint=False), nullable=False, server_default=false()),
     Column("created_at", UtcDateTime(), nullable=False),
     Column("finished_at", UtcDateTime()),
-    Column("urgency", _words(Urgency, "urgency"), comment="the highest of its report; NULL: there is no report"),
+    Column("urgency", short_word(Urgency, "urgency"), comment="the highest of its report; NULL: there is no report"),
     Column("bundle_digest", String(64), nullable=False, server_default=text("''")),
     # Serves the look-up of earlier and later revisions.
     UniqueConstraint("study_id", "revision"),
@@ -288,14 +225,14 @@ analyses = Table(
 outputs = Table(
     "outputs",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     # Indexed: a revision asks for its predecessor's report.
-    Column("analysis_id", _ID, ForeignKey("analyses.id"), nullable=False, index=True),
-    Column("kind", _words(OutputKind, "kind"), nullable=False),
-    Column("sop_class_uid", _UID, nullable=False),
+    Column("analysis_id", ID, ForeignKey("analyses.id"), nullable=False, index=True),
+    Column("kind", short_word(OutputKind, "kind"), nullable=False),
+    Column("sop_class_uid", UID, nullable=False),
     # Unique: a re-run makes no second row. The listener asks by it whether an object that arrives is ours.
-    Column("sop_instance_uid", _UID, nullable=False, unique=True),
-    Column("series_instance_uid", _UID, nullable=False),
+    Column("sop_instance_uid", UID, nullable=False, unique=True),
+    Column("series_instance_uid", UID, nullable=False),
     Column("file_key", String(), nullable=False),
     Column("created_at", UtcDateTime(), nullable=False),
     Column("removed_at", UtcDateTime(), comment="when retention removed its file; NULL: never"),
@@ -313,14 +250,14 @@ Index(
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("id", _ID, primary_key=True),
-    Column("output_id", _ID, ForeignKey("outputs.id"), nullable=False),
+    Column("id", ID, primary_key=True),
+    Column("output_id", ID, ForeignKey("outputs.id"), nullable=False),
     Column("destination", String(), nullable=False),
     Column("status", Integer, comment="DICOM status of the last answer; NULL: nobody answered"),
     Column("comment", Sentence()),
     Column("answered_at", UtcDateTime()),
     Column("stored_at", UtcDateTime(), comment="when the destination said that it has the object; NULL: not yet"),
-    Column("transaction_uid", _UID, comment="of the last request to commit to it"),
+    Column("transaction_uid", UID, comment="of the last request to commit to it"),
     Column("asked_at", UtcDateTime(), comment="when that was"),
     Column("asks", Integer, nullable=False, server_default=text("0"), comment="how many requests there were"),
     Column("committed_at", UtcDateTime(), comment="when it was heard that the destination keeps it; NULL: not yet"),
@@ -343,8 +280,8 @@ commitment_requests = Table(
     "commitment_requests",
     metadata,
     # It leads the key: an answer is looked up by it.
-    Column("transaction_uid", _UID, primary_key=True),
-    Column("delivery_id", _ID, ForeignKey("deliveries.id"), primary_key=True, index=True),
+    Column("transaction_uid", UID, primary_key=True),
+    Column("delivery_id", ID, ForeignKey("deliveries.id"), primary_key=True, index=True),
 )
 
 destinations = Table(
@@ -374,11 +311,11 @@ housekeeping = Table(
 backfill_studies = Table(
     "backfill_studies",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("archive", String(), nullable=False, comment="its name in the settings"),
-    Column("study_instance_uid", _UID, nullable=False),
+    Column("study_instance_uid", UID, nullable=False),
     Column("modalities", String(), nullable=False, comment="sorted, separated by backslashes"),
-    Column("state", _words(BackfillState, "state"), nullable=False),
+    Column("state", short_word(BackfillState, "state"), nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("instances", Integer, nullable=False),
     Column("owner", String()),

@@ -13,8 +13,9 @@ from sqlalchemy import and_, bindparam, case, false, func, literal, select, true
 
 from ocunet_pacs.domain.job import Job, JobKind, JobState, Later
 from ocunet_pacs.domain.ports import JobQueue
+from ocunet_pacs.jobs.columns import UtcDateTime
 from ocunet_pacs.jobs.engine import for_reading, transaction
-from ocunet_pacs.jobs.schema import UtcDateTime, jobs
+from ocunet_pacs.jobs.schema import jobs
 from ocunet_pacs.jobs.transitions import after, taken_away
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, case, func, literal, select, text, update
 
-from ocunet_pacs.jobs.schema import UtcDateTime, instances, studies
+from ocunet_pacs.jobs.columns import UtcDateTime
+from ocunet_pacs.jobs.schema import instances, studies
 
 if TYPE_CHECKING:
     from typing import Any
