@@ -152,11 +152,11 @@ def _print_table(found: list[tuple[Job, dict[str, str]]]) -> None:
     table.add_column("about", overflow="fold")
     table.add_column("reason", overflow="fold")
     for job, subject in found:
-        about = (
-            f"{subject.get('kind', '?')} {subject.get('object', '?')} → {subject.get('destination', '?')}"
-            if job.kind is JobKind.DELIVER
-            else f"study {subject.get('study', '?')} revision {subject.get('revision', '?')}"
-        )
+        about = f"study {subject.get('study', '?')} revision {subject.get('revision', '?')}"
+        if job.kind is JobKind.DELIVER:
+            about = f"{subject.get('kind', '?')} {subject.get('object', '?')} → {subject.get('destination', '?')}"
+        elif job.kind is JobKind.SHADOW:
+            about += f" by candidate {subject.get('candidate', '?')}"
         table.add_row(
             str(job.id),
             job.kind.value,

@@ -32,6 +32,8 @@ class JobKind(StrEnum):
     """Subject: a row of `analyses` (one revision of one study)."""
     DELIVER = "deliver"
     """Subject: a row of `deliveries` (one object to one destination)."""
+    SHADOW = "shadow"
+    """Subject: a row of `shadows` (a candidate bundle's look at one analysis)."""
 
 
 class JobState(StrEnum):

@@ -121,7 +121,7 @@ class MemoryQueue(JobQueue):
             return dict(Counter((job.kind, job.state) for job in self._jobs.values()))
 
     def _add(self, kind: JobKind, subject_id: int, max_attempts: int, now: datetime, priority: int = 0) -> int:
-        job_id = len(self._jobs) + 1
+        job_id = max(self._jobs, default=0) + 1
         self._jobs[job_id] = Job(
             job_id, kind, JobState.WAITING, subject_id, 0, max_attempts, run_at=now, created_at=now, priority=priority
         )

@@ -2,13 +2,15 @@
 
     studies ──< instances         what arrived
        └─────< analyses ──< outputs ──< deliveries        what was made of it, and where it went
-                                                 └──< commitment_requests        what the destination was asked
-    jobs                          the queue: one row for each analysis and each delivery
+                    │                            └──< commitment_requests        what the destination was asked
+                    └──< shadows ──< shadow_scores       what a candidate bundle said of it, for nobody to see
+    jobs                          the queue: one row for each analysis, each delivery and each shadow
     destinations                  how each destination stands
     housekeeping                  when each task of housekeeping last ran, and how it went
     backfill_studies              past studies of archives, and where their fetching stands
 
-States of a job are drawn in `domain/job.py`, those of a past study in `domain/backfill.py`; the other rows have these:
+States of a job are drawn in `domain/job.py`, those of a past study in `domain/backfill.py`, those of a shadow in
+`domain/shadow.py`; the other rows have these:
 
     study       open       `open_since` is set: images came that no revision holds; `close_study` ends it; it counts as
                            complete at `quiet_until`
@@ -221,6 +223,14 @@ analyses = Table(
     # Serves the look-up of earlier and later revisions.
     UniqueConstraint("study_id", "revision"),
 )
+# A candidate in the shadow looks for the newest that it has not seen.
+Index(
+    "ix_analyses_finished",
+    analyses.c.finished_at,
+    analyses.c.id,
+    sqlite_where=analyses.c.key.is_not(None),
+    postgresql_where=analyses.c.key.is_not(None),
+)
 
 outputs = Table(
     "outputs",
@@ -325,4 +335,35 @@ backfill_studies = Table(
     # Unique: a study is fetched from an archive once, however many runs find it.
     UniqueConstraint("archive", "study_instance_uid"),
     CheckConstraint("(state = 'fetching') = (owner IS NOT NULL)", name="owned_while_fetching"),
+)
+
+shadows = Table(
+    "shadows",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("analysis_id", ID, ForeignKey("analyses.id"), nullable=False),
+    Column("bundle_digest", String(64), nullable=False, comment="of the candidate"),
+    Column("operating_point", String(), nullable=False, comment="which of its thresholds count"),
+    Column("bundle", String(), nullable=False, comment="what it is called"),
+    Column("created_at", UtcDateTime(), nullable=False),
+    # Unique: a candidate looks at an analysis once.
+    UniqueConstraint("analysis_id", "bundle_digest", "operating_point"),
+)
+# The report and the status: all looks of one candidate.
+Index("ix_shadows_candidate", shadows.c.bundle_digest, shadows.c.operating_point, shadows.c.id)
+# Housekeeping: the oldest.
+Index("ix_shadows_created_at", shadows.c.created_at)
+
+shadow_scores = Table(
+    "shadow_scores",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("shadow_id", ID, ForeignKey("shadows.id"), nullable=False),
+    Column("sop_instance_uid", UID, nullable=False),
+    Column("frame", Integer, nullable=False, comment="from 1; 0: the only one of its instance"),
+    Column("scores", Text, comment="JSON: [label, logit, probability, threshold, positive], for each label"),
+    Column("reason", String(), comment="code of why it was not scored; NULL: it was"),
+    # Serves the look-up by shadow.
+    UniqueConstraint("shadow_id", "sop_instance_uid", "frame"),
+    CheckConstraint("(scores IS NULL) = (reason IS NOT NULL)", name="scored_or_not"),
 )

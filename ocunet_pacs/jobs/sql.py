@@ -1,4 +1,4 @@
-"""Queue, ledger and upkeep in one object over one engine, with what operators ask about a job."""
+"""Queue, ledger, upkeep and shadows in one object over one engine, with what operators ask about a job."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from sqlalchemy import func, select
 from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.jobs.engine import transaction
 from ocunet_pacs.jobs.migrate import current_revision
-from ocunet_pacs.jobs.schema import analyses, deliveries, jobs, outputs, studies
+from ocunet_pacs.jobs.schema import analyses, deliveries, jobs, outputs, shadows, studies
 from ocunet_pacs.jobs.sql_ledger import SqlLedger
 from ocunet_pacs.jobs.sql_queue import SqlQueue
+from ocunet_pacs.jobs.sql_shadows import SqlShadows
 from ocunet_pacs.jobs.sql_upkeep import SqlUpkeep
 
 if TYPE_CHECKING:
@@ -22,18 +23,30 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.job import Job
 
 
-class SqlJobs(SqlQueue, SqlLedger, SqlUpkeep):
-    """`JobQueue`, `Ledger` and `Upkeep` over an engine of `open_engine`. Threads may share it; a fork opens its own."""
+class SqlJobs(SqlQueue, SqlLedger, SqlUpkeep, SqlShadows):
+    """`JobQueue`, `Ledger`, `Upkeep` and `ShadowLedger` over an engine of `open_engine`.
+
+    Threads may share it; a fork opens its own.
+    """
 
     def describe(self, job: Job) -> dict[str, str]:
         """What the job is about, as words for a person; empty when its subject is not there.
 
         An analysis: study (UID), revision. A delivery: object (UID), kind, study, revision, destination, answer, and
-        where the destination commits to what it stores, how far that got: stored, asked, committed.
+        where the destination commits to what it stores, how far that got: stored, asked, committed. A shadow: study,
+        revision, candidate (the beginning of its digest).
         """
         of_study = (studies.c.study_instance_uid.label("study"), analyses.c.revision)
         if job.kind is JobKind.ANALYSE:
             query = select(*of_study).join_from(analyses, studies).where(analyses.c.id == job.subject_id)
+        elif job.kind is JobKind.SHADOW:
+            candidate = func.substr(shadows.c.bundle_digest, 1, 12).label("candidate")
+            query = (
+                select(*of_study, candidate)
+                .join_from(shadows, analyses)
+                .join(studies)
+                .where(shadows.c.id == job.subject_id)
+            )
         else:
             query = (
                 select(
@@ -75,7 +88,7 @@ class SqlJobs(SqlQueue, SqlLedger, SqlUpkeep):
             return current_revision(connection)
 
 
-_SUBJECT = ("object", "kind", "study", "revision", "destination")
+_SUBJECT = ("object", "kind", "study", "revision", "destination", "candidate")
 
 
 def _progress(delivery: RowMapping) -> dict[str, str]:

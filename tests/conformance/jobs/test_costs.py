@@ -16,7 +16,7 @@ from ocunet_pacs.jobs.engine import open_engine
 from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.jobs.sql_backfill import SqlBackfill
 from tests.conformance.jobs.builders import BOTH, everybody_lives, image
-from tests.conformance.jobs.whole_study import FORCE, START, an_outage, multiply, one_study
+from tests.conformance.jobs.whole_study import CANDIDATE, FORCE, START, a_look, an_outage, multiply, one_study
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 FIRST, TIMES = 12, 100
-TABLES = ("studies", "instances", "analyses", "outputs", "deliveries", "jobs")
+TABLES = ("studies", "instances", "analyses", "outputs", "deliveries", "jobs", "shadows", "shadow_scores")
 GRAIN = 5
 
 
 def clockwork(engine: Engine) -> dict[str, Callable[[], object]]:
     """What runs by the clock, or whenever somebody asks, beside the way of a study."""
     store = SqlJobs(engine)
-    later = START + timedelta(days=1)
+    later, after_all = START + timedelta(days=1), START + timedelta(days=9)
     return {
         "close": lambda: store.studies_due(later, FORCE),
         "hasten": lambda: store.hasten_studies({"1.2.1", "1.2.999"}),
@@ -53,6 +53,11 @@ def clockwork(engine: Engine) -> dict[str, Callable[[], object]]:
         "a past study": lambda: store.past_study(1),
         "the newest studies": lambda: store.studies_like(newest_first=True, limit=5),
         "a revision of what is being read": lambda: store.request_revision(99_999_999, later, 3, 0),
+        "do patients wait": lambda: store.patients_wait(later),
+        "is a look due": lambda: store.look_is_due(later),
+        "nothing to look at": lambda: store.enlist(CANDIDATE, after_all, after_all, 2),
+        "no looks to remove": lambda: store.remove_looks(START, 10),
+        "a page of looks": lambda: store.past_looks(CANDIDATE, None, 0, 10),
         "what waits": lambda: SqlBackfill(engine).unfinished_studies(100),
     }
 
@@ -76,12 +81,16 @@ def test_no_step_works_harder_when_the_tables_have_grown(sqlite_engine: Engine) 
 
     for number in range(FIRST):
         one_study(store, number)
+        a_look(store, number)
     calls = clockwork(sqlite_engine)
     early = {name: cost(call) for name, call in calls.items()}
-    early |= {"a study": cost(lambda: one_study(store, FIRST)), "an outage": cost(lambda: an_outage(store, 1))}
+    early |= {"a study": cost(lambda: one_study(store, FIRST)), "a look": cost(lambda: a_look(store, FIRST))}
+    early["an outage"] = cost(lambda: an_outage(store, 1))
     multiply(sqlite_engine, TIMES)
     late = {name: cost(call) for name, call in calls.items()}
-    late |= {"a study": cost(lambda: one_study(store, FIRST + 1)), "an outage": cost(lambda: an_outage(store, 2))}
+    late["a study"] = cost(lambda: one_study(store, FIRST + 1))
+    late["a look"] = cost(lambda: a_look(store, FIRST + 1))
+    late["an outage"] = cost(lambda: an_outage(store, 2))
     grown = {name: (early[name], late[name]) for name in early if late[name] > 1.2 * early[name] + 2 * GRAIN}
     assert not grown
 
@@ -92,6 +101,7 @@ def test_no_step_reads_a_whole_table_of_postgres(postgres_engine: Engine) -> Non
     store = SqlJobs(postgres_engine)
     for number in range(FIRST):
         one_study(store, number)
+        a_look(store, number)
     multiply(postgres_engine, TIMES)
     with postgres_engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(f"ANALYZE {', '.join(TABLES)}"))
@@ -109,6 +119,7 @@ def test_no_step_reads_a_whole_table_of_postgres(postgres_engine: Engine) -> Non
     for call in clockwork(engine).values():
         call()
     one_study(SqlJobs(engine), FIRST)
+    a_look(SqlJobs(engine), FIRST)
     an_outage(SqlJobs(engine), 1)
     engine.dispose()
     time.sleep(1.5)

@@ -278,9 +278,36 @@ def test_on_the_way_down_goes_what_schema_0003_has_no_word_for(new_engine: Calla
     assert [row["id"] for row in rows(engine)["jobs"]] == [1, 2, 7, 8]
 
 
+SHADOW_ROWS = """
+INSERT INTO shadows (id, analysis_id, bundle_digest, operating_point, bundle, created_at)
+  VALUES (1, 1, 'abc', 'default', 'retrained', '2024-05-01 08:03:00');
+INSERT INTO shadow_scores (id, shadow_id, sop_instance_uid, frame, scores, reason)
+  VALUES (1, 1, '1.1', 0, '[]', NULL), (2, 1, '1.2', 0, NULL, 'ungradable');
+INSERT INTO jobs (id, kind, state, subject_id, attempt, max_attempts, run_at, created_at, priority)
+  VALUES (3, 'shadow', 'waiting', 1, 0, 2, '2024-05-01 08:02:00', '2024-05-01 08:02:00', -1)
+"""
+
+
+def test_on_the_way_down_go_shadows_and_nothing_else(new_engine: Callable[[], Engine]) -> None:
+    engine = at_first_schema(new_engine())
+    migrate.upgrade_to(engine, "0004")
+    looked, before = shape(engine), rows(engine)
+    migrate.upgrade_to(engine, "0005")
+    assert rows(engine) == before
+    with engine.begin() as connection:
+        for statement in SHADOW_ROWS.split(";"):
+            connection.execute(text(statement))
+    migrate.downgrade(engine, "0004")
+    assert shape(engine) == looked
+    assert rows(engine) == before
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
+        "INSERT INTO shadow_scores (id, shadow_id, sop_instance_uid, frame, scores) VALUES (1, 9, '1.1', 0, '[]')",
+        "INSERT INTO shadow_scores (id, shadow_id, sop_instance_uid, frame) VALUES (1, 1, '1.1', 0)",
+        "UPDATE jobs SET kind = 'film' WHERE id = 1",
         "UPDATE outputs SET kind = 'film' WHERE id = 1",
         "UPDATE analyses SET urgency = 'rather' WHERE id = 1",
         "INSERT INTO commitment_requests (transaction_uid, delivery_id) VALUES ('2.25.9', 99)",

@@ -10,6 +10,7 @@ from sqlalchemy import event
 
 from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.domain.result import Commitment
+from ocunet_pacs.domain.shadow import Candidate
 from ocunet_pacs.jobs.sql import SqlJobs
 from tests.conformance.jobs.builders import BOTH, LEASE, NOW, QUIET, everybody_lives
 
@@ -92,6 +93,21 @@ def test_who_is_to_be_asked_for_is_read_in_order(sqlite_engine: Engine) -> None:
     for call in (lambda: store.record_commitment(answer, NOW), lambda: store.note_not_asked("T")):
         # An empty list of values is a table of its own.
         assert not re.search("SCAN [a-z]", plan(sqlite_engine, call))
+
+
+def test_a_shadow_reads_what_waits_what_runs_and_what_is_in_its_window(sqlite_engine: Engine) -> None:
+    store = SqlJobs(sqlite_engine)
+    steps = plan(sqlite_engine, lambda: store.patients_wait(NOW))
+    assert "ix_jobs_claim" in steps
+    assert "ix_jobs_leases" in steps
+    assert "ix_jobs_claim" in plan(sqlite_engine, lambda: store.look_is_due(NOW))
+    candidate = Candidate("c", "default", "retrained")
+    for call in (lambda: store.enlist(candidate, NOW, NOW, 1), lambda: store.unseen(candidate, NOW)):
+        steps = plan(sqlite_engine, call)
+        assert "ix_analyses_finished (finished_at>?)" in steps
+        assert "TEMP B-TREE" not in steps
+    assert "ix_shadows_created_at (created_at<?)" in plan(sqlite_engine, lambda: store.remove_looks(NOW, 10))
+    assert "ix_shadows_candidate" in plan(sqlite_engine, lambda: store.past_looks(candidate, None, 0, 10))
 
 
 def test_the_reaper_reads_the_running_jobs(sqlite_engine: Engine) -> None:

@@ -9,7 +9,8 @@ from sqlalchemy import text
 
 from ocunet_pacs.domain.job import Done, JobKind, Later
 from ocunet_pacs.domain.ledger import Finish
-from ocunet_pacs.domain.result import Commitment, OutputKind
+from ocunet_pacs.domain.result import Commitment, LabelScore, OutputKind
+from ocunet_pacs.domain.shadow import Candidate, ShadowFrame
 from ocunet_pacs.jobs.schema import metadata
 from tests.conformance.jobs.builders import LEASE, image, output, reported, to
 
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FORCE = timedelta(hours=1)
+CANDIDATE = Candidate("c" * 64, "default", "retrained")
 
 _NOT_OF_STUDIES = {"housekeeping", "backfill_studies", "destinations", "commitment_requests"}
 _STEP = 1_000_000
-_SHIFTED = ("id", "study_id", "analysis_id", "output_id", "subject_id")
+_SHIFTED = ("id", "study_id", "analysis_id", "output_id", "shadow_id", "subject_id")
 _SUFFIXED = ("study_instance_uid", "sop_instance_uid", "file_key", "key")
 
 
@@ -81,6 +83,19 @@ def an_outage(store: SqlJobs, number: int) -> None:
         deliver = store.claim([JobKind.DELIVER], "deliver", at + 2 * wait, LEASE)
         assert deliver is not None
         assert store.finish(deliver, Done(), at + 2 * wait, 0.0)
+
+
+def a_look(store: SqlJobs, number: int) -> None:
+    """A candidate looks at a study that was reported a moment ago."""
+    now = START + timedelta(days=2, minutes=number)
+    reported(store, [f"2.25.5{number}"], (), study=f"1.8.{number}", at=now)
+    assert not store.patients_wait(now)
+    assert store.unseen(CANDIDATE, now) == 1
+    assert store.enlist(CANDIDATE, now, now, 2) is not None
+    job = store.claim([JobKind.SHADOW], "shadow", now, LEASE)
+    assert job is not None
+    seen = [ShadowFrame(f"1.8.{number}.1.{n}", None, (LabelScore("DR", 0.0, 0.5, 0.5, positive=True),)) for n in (1, 2)]
+    assert store.finish_look(job, seen, now)
 
 
 def multiply(engine: Engine, times: int) -> None:
