@@ -35,6 +35,8 @@ COUNTERS = MappingProxyType(
         "files_removed": ("Files that retention removed", ("cause",)),
         "inconsistencies": ("Files without rows and rows without files, found", ("kind",)),
         "housekeeping_runs": ("Runs of each task of housekeeping", ("task", "outcome")),
+        "shadow_studies": ("Reported studies that a candidate bundle looked at", ()),
+        "shadow_images": ("Images that a candidate bundle looked at", ("outcome",)),
         "backfill_studies": ("Past studies fetched from an archive", ("archive", "outcome")),
     }
 )

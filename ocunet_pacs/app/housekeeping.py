@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ocunet_pacs.domain.ports import JobQueue, Ledger
+    from ocunet_pacs.domain.shadow import ShadowLedger
     from ocunet_pacs.domain.study import ImageHeader
     from ocunet_pacs.domain.upkeep import Upkeep
     from ocunet_pacs.jobs.sql import SqlJobs
@@ -43,6 +44,8 @@ CHECKED_LATELY = timedelta(minutes=10)
 """A check that another process began since then is not done again: listeners start together."""
 ABANDONED_AFTER = timedelta(hours=1)
 """What was last written to longer ago lies in `incoming` because its process is gone: others may be receiving there."""
+_LOOKS_AT_ONCE = 100
+"""So few that nobody waits for the database meanwhile."""
 _WRITE_IDLE_EVERY = 60.0
 _WRITE_BUSY_EVERY = 5.0
 
@@ -139,6 +142,20 @@ class Housekeeping:
 
         self._guarded("clean_incoming", task)()
         self._every(CLEAN_EVERY, "clean_incoming", task)
+
+    def remove_looks(self, looks: ShadowLedger, settings: Settings) -> None:
+        """Remove what candidates said long ago, whether or not one is in the shadow now."""
+
+        def task() -> str:
+            before, removed = utc_now() - settings.shadow.keep, 0
+            while not self._stopping.is_set():
+                some = looks.remove_looks(before, _LOOKS_AT_ONCE)
+                removed += some
+                if some < _LOOKS_AT_ONCE:
+                    break
+            return f"{removed} looks of candidates removed" if removed else ""
+
+        self._every(CLEAN_EVERY, "remove_looks", task)
 
     def start(self) -> None:
         """Begin."""

@@ -61,6 +61,7 @@ def listen(settings: Settings) -> int:
         housekeeping.clean_incoming(files)
         housekeeping.remove_files(files, jobs, settings)
         housekeeping.check_store(files, jobs, read_identity)
+        housekeeping.remove_looks(jobs, settings)
     housekeeping.start()
     announce_ready("listen")
     watchdog = Watchdog()

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
+import time
 from typing import TYPE_CHECKING
+
+import structlog
 
 from ocunet_pacs.app.process import Watchdog, role_name, utc_now
 from ocunet_pacs.jobs.reaper import owner_name
 from ocunet_pacs.pipeline.loop import Loop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from datetime import timedelta
 
     from ocunet_pacs.domain.job import Job, JobKind, Outcome
     from ocunet_pacs.domain.ports import JobQueue
+    from ocunet_pacs.model.batching import BatchingClassifier
     from ocunet_pacs.pipeline.loop import StopFlag
     from ocunet_pacs.settings import Settings
+
+EXIT_HUNG = 3
+"""Exit status of a process whose device hangs."""
 
 
 def start_loops(
@@ -28,10 +37,13 @@ def start_loops(
     role: str,
     count: int,
     stop: StopFlag,
+    poll: timedelta | None = None,
+    may_claim: Callable[[], bool] = lambda: True,
 ) -> list[threading.Thread]:
     """Start `count` loops over the jobs of one kind; they end when `stop` is set. The threads, to be waited for.
 
-    They are daemons: one that hangs in a driver must not keep the process from ending.
+    They are daemons: one that hangs in a driver must not keep the process from ending. `poll` in place of the
+    settings' interval; `may_claim` as for `Loop`.
     """
     watchdog = Watchdog()
 
@@ -45,11 +57,21 @@ def start_loops(
             clock=utc_now,
             random=random.random,
             lease=settings.jobs.lease,
-            poll=settings.jobs.poll_interval,
+            poll=poll or settings.jobs.poll_interval,
             beat=watchdog.beat,
+            may_claim=may_claim,
         ).run()
 
     threads = [threading.Thread(target=run, args=(n,), name=f"{role}-{n}", daemon=True) for n in range(count)]
     for thread in threads:
         thread.start()
     return threads
+
+
+def attend(threads: Sequence[threading.Thread], classifier: BatchingClassifier, hung_after: timedelta) -> None:
+    """Return when the loops have ended. A device that hangs ends the process: whoever started it starts it again."""
+    while any(thread.is_alive() for thread in threads):
+        if classifier.is_hung:
+            structlog.get_logger().error("device_hung", after=hung_after.total_seconds())
+            os._exit(EXIT_HUNG)  # a thread that hangs in a driver ends in no other way; the reaper sees to its jobs
+        time.sleep(0.1)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocunet_pacs import systemd
@@ -22,6 +25,9 @@ FIRST_LISTENER = "listen-0"
 """What the first is called where several processes share the port; what only one needs to do, it does."""
 
 
+_NICE = 10
+
+
 def role_name(role: str) -> str:
     """What this process is called: by the supervisor, otherwise by what it does."""
     return os.environ.get(ROLE_NAME, role)
@@ -30,6 +36,19 @@ def role_name(role: str) -> str:
 def announce_ready(role: str) -> None:
     """Tell the service manager, or the supervisor, that the role is ready."""
     systemd.notify("READY=1", f"X_ROLE_READY={role_name(role)}")
+
+
+def stand_back(memory_bytes: int) -> None:
+    """What this process does matters less than anything else here: the others get processor, disk and memory first.
+
+    Not the lowest priority: it writes to the queue's database now and then, and whoever is starved while it holds the
+    lock holds up the others. Past `memory_bytes` of data it gets no more memory, and where the machine itself runs out,
+    it goes first. Processes and threads that it starts inherit all of it.
+    """
+    os.nice(_NICE)
+    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
 
 
 def utc_now() -> datetime:

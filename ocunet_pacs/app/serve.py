@@ -2,7 +2,8 @@
 
 Each role is a process of its own, so that a crash in a native codec or on a GPU takes nothing else down; this one
 starts them, restarts what dies (with a growing pause), passes signals on, and speaks to the service manager for all of
-them. It never loads torch or the network stack itself.
+them. A role that nobody depends on (the shadow) is started last, never decides how the service is, and is not waited
+for. It never loads torch or the network stack itself.
 """
 
 from __future__ import annotations
@@ -43,15 +44,23 @@ EXIT_CONFIG = 2
 _PR_SET_PDEATHSIG = 1
 _STEADY_SECONDS = 60.0
 _LONGEST_PAUSE = 30.0
+_LONGEST_PAUSE_OPTIONAL = 600.0
+"""Starting costs a minute of a processor: what nobody depends on, and what keeps dying, is tried now and then."""
+_OPTIONAL_STOP_SECONDS = 5.0
 
 
 @dataclass
 class _Role:
-    """One process. `command` is what it runs, `name` tells it from others that run the same."""
+    """One process. `command` is what it runs, `name` tells it from others that run the same.
+
+    `optional`: nobody depends on it. `given_up`: it cannot run with these settings, and the others go on without it.
+    """
 
     name: str
     command: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    optional: bool = False
+    given_up: bool = False
     process: subprocess.Popen[bytes] | None = None
     ready: bool = False
     started: float = 0.0
@@ -87,7 +96,8 @@ def roles(settings: Settings, devices: Path = NVIDIA_DEVICES) -> list[_Role]:
     )
     optional = {"stow": settings.stow.enabled, "watch": bool(settings.watch)}
     feeders = [_Role(name, name) for name, wanted in optional.items() if wanted]
-    found = [*listeners, *feeders, *workers, _Role("deliver", "deliver")]
+    shadows = [] if settings.shadow.bundle is None else [_Role("shadow", "shadow run", optional=True)]
+    found = [*listeners, *feeders, *workers, _Role("deliver", "deliver"), *shadows]
     # All of them count into one folder, and the first answers for all.
     for role in found:
         role.environment = {**role.environment, MULTIPROCESS_VARIABLE: str(_metrics_folder(settings))}
@@ -144,10 +154,10 @@ class _Supervisor:
             return self._end() or status
 
     def _look_after(self, role: _Role) -> int:
-        """Start or restart the role where needed; non-zero when it cannot run at all."""
+        """Start or restart the role where needed; non-zero when it cannot run at all, and others need it."""
         now = time.monotonic()
         if role.process is None:
-            if now >= role.restart_at:
+            if now >= role.restart_at and self._is_wanted(role):
                 self._start(role, now)
             return 0
         code = role.process.poll()
@@ -155,16 +165,21 @@ class _Supervisor:
             return 0
         if code == EXIT_CONFIG:
             self._log.error("role_cannot_run", role_name=role.name, code=code)
-            return EXIT_CONFIG
-        steady = now - role.started > _STEADY_SECONDS
-        role.pause = 0.5 if steady or not role.pause else min(2 * role.pause, _LONGEST_PAUSE)
+            role.process, role.given_up = None, True
+            return 0 if role.optional else EXIT_CONFIG
+        longest = _LONGEST_PAUSE_OPTIONAL if role.optional else _LONGEST_PAUSE
+        steady = now - role.started > max(_STEADY_SECONDS, longest)
+        role.pause = 0.5 if steady or not role.pause else min(2 * role.pause, longest)
         role.restart_at = now + role.pause
         role.process, role.ready = None, False
         self._log.error("role_died", role_name=role.name, code=code, restart_in=role.pause)
         return 0
 
+    def _is_wanted(self, role: _Role) -> bool:
+        return self._announced and not role.given_up if role.optional else True
+
     def _start(self, role: _Role, now: float) -> None:
-        command = [sys.executable, "-m", "ocunet_pacs", role.command]
+        command = [sys.executable, "-m", "ocunet_pacs", *role.command.split()]
         if self._config is not None:
             command += ["--config", str(self._config)]
         # The address in $NOTIFY_SOCKET is ours: a role reports to this process as it would to systemd.
@@ -193,11 +208,12 @@ class _Supervisor:
                 if name == "X_ROLE_READY":
                     for role in self._roles:
                         role.ready = role.ready or role.name == value
-        if not self._announced and all(role.ready for role in self._roles):
+        needed = [role for role in self._roles if not role.optional]
+        if not self._announced and all(role.ready for role in needed):
             self._announced = True
             systemd.notify("READY=1", "STATUS=receiving, analysing and delivering")
             self._log.info("ready")
-        if self._announced and all(role.process is not None for role in self._roles):
+        if self._announced and all(role.process is not None for role in needed):
             systemd.notify("WATCHDOG=1")
 
     def _end(self) -> int:
@@ -209,12 +225,23 @@ class _Supervisor:
             assert role.process is not None
             role.process.send_signal(signal.SIGTERM)
         failed = 0
-        for role in running:
+        for role in sorted(running, key=lambda role: role.optional):
             assert role.process is not None
-            if role.process.wait() not in {0, -signal.SIGTERM, EXIT_CONFIG}:
+            if role.optional:
+                _end_soon(role.process)
+            elif role.process.wait() not in {0, -signal.SIGTERM, EXIT_CONFIG}:
                 failed = 1
         self._log.info("stopped")
         return failed
+
+
+def _end_soon(process: subprocess.Popen[bytes]) -> None:
+    """Whatever it is at may be done again, so it is not waited for."""
+    try:
+        process.wait(_OPTIONAL_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _die_with_parent() -> None:

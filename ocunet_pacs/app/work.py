@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -11,7 +10,7 @@ import structlog
 from ocunet_pacs import systemd
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
-from ocunet_pacs.app.loops import start_loops
+from ocunet_pacs.app.loops import attend, start_loops
 from ocunet_pacs.app.parts import eligibility_by, gate_rules, load_predictor, reports, routes
 from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.app.wake import Waiting, Waker
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 _MOST_DECODERS = 16
 _AHEAD = 4
 """Photographs of a study that are decoded ahead, at least: on a CPU the network takes them one by one."""
-EXIT_HUNG = 3
-"""Exit status of a worker whose device hangs: whoever started it starts it again."""
 
 
 def work(settings: Settings) -> int:
@@ -92,11 +89,7 @@ def work(settings: Settings) -> int:
         )
         announce_ready("work")
         log.info("working", studies_at_once=len(threads))
-        while any(thread.is_alive() for thread in threads):
-            if classifier.is_hung:
-                log.error("device_hung", after=model.hung_after.total_seconds())
-                os._exit(EXIT_HUNG)  # a thread that hangs in a driver ends in no other way; the reaper sees to its jobs
-            time.sleep(0.1)
+        attend(threads, classifier, model.hung_after)
         systemd.notify("STOPPING=1")
         waiting.close()
         housekeeping.stop()

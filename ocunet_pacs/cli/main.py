@@ -22,6 +22,7 @@ from ocunet_pacs.cli import (
     predict,
     reprocess,
     roles,
+    shadow,
     status,
     validate,
     wrap,
@@ -49,6 +50,7 @@ app.add_typer(model.app, name="model", help="Model bundles: import, show, verify
 app.add_typer(jobs.app, name="jobs", help="The queue: list, show, retry, discard.")
 app.add_typer(backfill.app, name="backfill")
 app.command("reprocess")(reprocess.reprocess)
+app.add_typer(shadow.app, name="shadow", help="A candidate bundle beside the active one: run, report.")
 app.command("status")(status.status)
 app.add_typer(db.app, name="db", help="The database: upgrade, check.")
 app.add_typer(config.app, name="config", help="Settings: write a sample, check a file.")

@@ -46,7 +46,8 @@ class Loop:
     """One worker's loop. `step` does the work of a job and calls its second argument between pieces of it.
 
     `beat` is called whenever the loop turns and whenever a step says that it is alive: it feeds the service manager's
-    watchdog from the loop that does the work, so that a worker that hangs is noticed.
+    watchdog from the loop that does the work, so that a worker that hangs is noticed. `may_claim` is asked before each
+    claim: False is as if there were nothing to do.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Loop:
         lease: timedelta,
         poll: timedelta,
         beat: Callable[[], None] = lambda: None,
+        may_claim: Callable[[], bool] = lambda: True,
     ) -> None:
         self._queue = queue
         self._kinds = tuple(kinds)
@@ -73,6 +75,7 @@ class Loop:
         self._lease = lease
         self._poll = poll
         self._beat = beat
+        self._may_claim = may_claim
         self._log = structlog.get_logger()
 
     def run(self) -> None:
@@ -96,6 +99,8 @@ class Loop:
 
     def once(self) -> bool:
         """Claim one job and work on it; False when there was none to claim."""
+        if not self._may_claim():
+            return False
         job = self._queue.claim(self._kinds, self._owner, self._clock(), self._lease)
         if job is None:
             return False

@@ -114,7 +114,7 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
     if row.newest_revision > row.revision:
         return Done(f"superseded by revision {row.newest_revision} before it ran")
     instances = tools.ledger.analysis_instances(row.id)
-    sources = [_source(instance, tools.files) for instance in instances]
+    sources = [source_of(instance, tools.files) for instance in instances]
     pictures: dict[str, Output] = {}
 
     def keep_picture(picture: MadeObject) -> None:
@@ -255,7 +255,8 @@ def _says_more(result: StudyResult, earlier: dict[str, Any]) -> bool:
     return said != says or any(image["scores"] for image in images)
 
 
-def _source(instance: StoredInstance, files: FileStore) -> Source:
+def source_of(instance: StoredInstance, files: FileStore) -> Source:
+    """The instance as something to examine; where its file is gone, with the reason."""
     gone = None if instance.gone is None else Reason(instance.gone, _GONE[instance.gone])
     path = files.path(instance.file_key)
     return Source(instance.sop_instance_uid, instance.sop_class_uid, instance.ordinal, path, instance.source, gone)

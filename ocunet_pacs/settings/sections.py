@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from ocunet_pacs.settings.kinds import AETitle, Auto, Duration, Name, Port, Section, Size, database_url
 
@@ -85,6 +85,42 @@ class Model(Section):
     decode_memory: Size = Field(
         default="3 GiB", validate_default=True, description="a picture that needs more is given up, with a reason"
     )
+
+
+class Shadow(Section):
+    """A candidate bundle beside the active one: it looks at what was reported, and nobody is told what it says."""
+
+    bundle: Path | None = Field(default=None, description="folder of the candidate's bundle; null: there is none")
+    device: str = Field(
+        default="cpu",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="cpu, cuda:N or auto; on a GPU that the active bundle uses it takes memory and time from it",
+    )
+    operating_point: Name = Field(default="default", description="which of the candidate's threshold sets counts")
+    allow_untrained: bool = Field(default=False, description="let a bundle without training be the candidate (tests)")
+    look_back: Duration = Field(
+        default="14d",
+        validate_default=True,
+        description="studies reported up to this long ago are looked at, the newest first, while their files are here",
+    )
+    keep: Duration = Field(default="180d", validate_default=True, description="what it said is removed after this")
+    give_way: bool = Field(
+        default=True, description="do nothing while an analysis runs or is due, anywhere; false on a host of its own"
+    )
+    attempts: int = Field(default=2, ge=1, description="tries of one study before it is given up")
+    batch_size: int = Field(
+        default=1, ge=1, le=256, description="photographs in one pass of the network; a patient waits for one at most"
+    )
+    decoders: int = Field(default=1, ge=1, le=16, description="processes that decode and prepare photographs for it")
+    memory: Size = Field(
+        default="8 GiB", validate_default=True, description="memory for its data; past it, it ends and starts again"
+    )
+
+    @model_validator(mode="after")
+    def _keeps_what_it_looks_back_to(self) -> Shadow:
+        if self.keep <= self.look_back:
+            raise ValueError("keep must be longer than look_back, or the candidate would look at a study again")
+        return self
 
 
 class Assembly(Section):

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from ocunet_pacs.settings.intake import Archive, Backfill, Eligibility, Retention, Source, Stow, Tls, WatchFolder
 from ocunet_pacs.settings.kinds import Section
 from ocunet_pacs.settings.outgoing import Destination, Notification, RecordSystem, Report, Route
-from ocunet_pacs.settings.sections import Assembly, Database, Dicom, Jobs, Logging, Metrics, Model, Store
+from ocunet_pacs.settings.sections import Assembly, Database, Dicom, Jobs, Logging, Metrics, Model, Shadow, Store
 
 
 class Settings(Section):
@@ -22,6 +22,7 @@ class Settings(Section):
     store: Store = Store()
     retention: Retention = Retention()
     model: Model = Model()
+    shadow: Shadow = Shadow()
     eligibility: Eligibility = Eligibility()
     assembly: Assembly = Assembly()
     report: Report = Report()

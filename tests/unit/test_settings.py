@@ -160,6 +160,12 @@ def test_sizes(text: object, size: int) -> None:
     assert settings.from_tree({"store": {"min_free": text}}).store.min_free == size
 
 
+def test_a_candidate_is_never_to_look_twice() -> None:
+    with pytest.raises(ConfigError, match=r"shadow: keep must be longer than look_back"):
+        settings.from_tree({"shadow": {"look_back": "30d", "keep": "30d"}})
+    assert settings.from_tree({"shadow": {"bundle": "/b"}}).shadow.device == "cpu", "the active bundle's GPU is left"
+
+
 @pytest.mark.parametrize("value", ["auto", 1, 16])
 def test_a_number_or_auto(value: object) -> None:
     assert settings.from_tree({"model": {"decoders": value}}).model.decoders == value

@@ -40,6 +40,15 @@ def test_as_many_listeners_as_the_settings_say_on_one_port(tmp_path: Path) -> No
     assert [role.name for role in found] == ["listen-0", "listen-1", "listen-2"]
 
 
+def test_a_candidate_is_a_process_of_its_own_that_nobody_depends_on(tmp_path: Path) -> None:
+    plain = settings.from_tree({"model": {"device": "cpu"}})
+    watched = settings.from_tree({"model": {"device": "cpu"}, "shadow": {"bundle": "/bundles/candidate"}})
+    *others, shadow = roles(watched, tmp_path)
+    assert others == roles(plain, tmp_path), "the rest is as without it"
+    assert (shadow.command, shadow.optional) == ("shadow run", True)
+    assert not any(role.optional for role in others)
+
+
 def test_all_roles_count_into_one_folder_and_the_first_answers_for_all(tmp_path: Path) -> None:
     found = roles(settings.from_tree({"dicom": {"processes": 2}}), tmp_path)
     assert len({role.environment["PROMETHEUS_MULTIPROC_DIR"] for role in found}) == 1
