@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ocunet_pacs.app.database import open_database
+from ocunet_pacs.app.shadow_report import shadow_status
 from ocunet_pacs.delivery.cstore import Destination
 from ocunet_pacs.delivery.echo import echo, shake_hands
 from ocunet_pacs.delivery.tls import pinned
@@ -19,7 +20,6 @@ from ocunet_pacs.store.files import Files
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ocunet_pacs.domain.job import Job
     from ocunet_pacs.domain.ledger import DestinationState, PastStudy
     from ocunet_pacs.domain.upkeep import TaskRun
     from ocunet_pacs.settings import Settings
@@ -37,7 +37,8 @@ def status(settings: Settings) -> dict[str, Any]:
     highest urgency that their reports suggest (null: no report). `patient_conflicts` counts studies of which objects
     came that name another patient, `missing_files` rows whose file is not there, `store.put_aside` files that nobody
     could read. `housekeeping` has a row for each task: times in UTC, how long the last run took, how it went.
-    `problems` says in a sentence each why `ready` is false.
+    `shadow` is how the candidate bundle stands: how many studies it looked at, failed at, and has still to look at
+    (null: there is none). `problems` says in a sentence each why `ready` is false; none of them is the candidate's.
     """
     problems: list[str] = []
     store, bundle = _store(settings, problems), _bundle(settings, problems)
@@ -54,13 +55,14 @@ def _database(settings: Settings, problems: list[str]) -> tuple[dict[str, Any], 
     try:
         engine = open_database(settings)
         try:
-            return {"type": dialect, "ok": True}, _queue(SqlJobs(engine))
+            jobs = SqlJobs(engine)
+            return {"type": dialect, "ok": True}, _queue(jobs) | {"shadow": shadow_status(settings, jobs)}
         finally:
             engine.dispose()
     except DatabaseError as error:
         problems.append(f"database: {error}")
         unknown = ("jobs", "deliveries", "destinations", "recent", "patient_conflicts", "missing_files", "housekeeping")
-        return {"type": dialect, "ok": False}, dict.fromkeys(unknown)
+        return {"type": dialect, "ok": False}, dict.fromkeys(unknown) | {"shadow": shadow_status(settings, None)}
 
 
 def _queue(queue: SqlJobs) -> dict[str, Any]:
@@ -70,15 +72,19 @@ def _queue(queue: SqlJobs) -> dict[str, Any]:
         "deliveries": {str(state): counts.get((JobKind.DELIVER, state), 0) for state in JobState},
         "destinations": [_destination(state) for state in queue.destination_states()],
         "recent": [_study(study) for study in queue.studies_like(newest_first=True, limit=_RECENT)],
-        "dead": [_dead(job) for job in queue.find(state=JobState.DEAD, limit=5)],
+        "dead": _dead(queue),
         "patient_conflicts": upkeep.patient_conflicts,
         "missing_files": {"received": upkeep.missing_instances, "results": upkeep.missing_results},
         "housekeeping": [_run(run) for run in queue.task_runs()],
     }
 
 
-def _dead(job: Job) -> dict[str, Any]:
-    return {"id": job.id, "kind": str(job.kind), "reason": job.reason}
+def _dead(queue: SqlJobs) -> list[dict[str, Any]]:
+    """The newest that wait for a person. Nobody waits for a look of the shadow's: `shadow report` counts those."""
+    of_results = (JobKind.ANALYSE, JobKind.DELIVER)
+    found = [job for kind in of_results for job in queue.find(state=JobState.DEAD, kind=kind, limit=_RECENT)]
+    newest = sorted(found, key=lambda job: -job.id)[:_RECENT]
+    return [{"id": job.id, "kind": str(job.kind), "reason": job.reason} for job in newest]
 
 
 def _destination(state: DestinationState) -> dict[str, Any]:

@@ -56,10 +56,26 @@ def _table(found: dict[str, Any]) -> Table:
     if found["bundle"]:
         trained = "" if found["bundle"]["trained"] else " UNTRAINED"
         table.add_row("bundle", Text(f"{found['bundle']['name']} {found['bundle']['digest'][:12]}{trained}"))
+    if found.get("shadow"):
+        table.add_row("shadow", Text(_shadow(found["shadow"])))
     table.add_row("database", f"{found['database']['type']}{'' if found['database']['ok'] else ' (not usable)'}")
     for number, run in enumerate(found["housekeeping"] or ()):
         table.add_row("housekeeping" if number == 0 else "", Text(_run(run)))
     return table
+
+
+def _shadow(shadow: dict[str, Any]) -> str:
+    bundle = shadow["bundle"]
+    words = f"candidate {bundle['name']} {bundle['digest'][:12]}" if bundle else "candidate"
+    if bundle and not bundle["trained"]:
+        words += " UNTRAINED"
+    if shadow["problem"]:
+        return f"{words} does not run: {shadow['problem']}"
+    if shadow["done"] is None:
+        return words
+    now = " (at one now)" if shadow["running"] else ""
+    words += f": {shadow['done']} studies looked at, {shadow['waiting']} to do{now}, {shadow['failed']} failed"
+    return words + f"; last {shadow['last_look'] or 'never'}"
 
 
 def _warnings(found: dict[str, Any]) -> list[str]:

@@ -120,6 +120,9 @@ class ShadowLedger(Protocol):
     def look_counts(self, candidate: Candidate) -> dict[JobState, int]:
         """How many of its looks are in each state (absent is 0)."""
 
+    def last_look(self, candidate: Candidate) -> datetime | None:
+        """When one of its looks last ended; None: none did."""
+
     def remove_looks(self, before: datetime, limit: int) -> int:
         """Remove looks that were enlisted before that and neither wait nor run, the oldest first; how many."""
 

@@ -140,6 +140,12 @@ class MemoryShadows(MemoryUpkeep):
         with self._lock:
             return dict(Counter(self._jobs[shadow.job_id].state for shadow in self._looks_of(candidate)))
 
+    def last_look(self, candidate: Candidate) -> datetime | None:
+        """See `ShadowLedger.last_look`."""
+        with self._lock:
+            ended = (self._jobs[shadow.job_id].finished_at for shadow in self._looks_of(candidate))
+            return max((moment for moment in ended if moment is not None), default=None)
+
     def remove_looks(self, before: datetime, limit: int) -> int:
         """See `ShadowLedger.remove_looks`."""
         with self._lock:

@@ -158,6 +158,18 @@ class SqlShadows(ShadowLedger):
         with transaction(self._reading) as connection:
             return {row.state: row[1] for row in connection.execute(query)}
 
+    def last_look(self, candidate: Candidate) -> datetime | None:
+        """See `ShadowLedger.last_look`."""
+        query = (
+            select(jobs.c.finished_at)
+            .join_from(shadows, jobs, and_(jobs.c.kind == JobKind.SHADOW, jobs.c.subject_id == shadows.c.id))
+            .where(*_of(candidate), jobs.c.finished_at.is_not(None))
+            .order_by(jobs.c.finished_at.desc())
+            .limit(1)
+        )
+        with transaction(self._reading) as connection:
+            return connection.execute(query).scalar_one_or_none()
+
     def remove_looks(self, before: datetime, limit: int) -> int:
         """See `ShadowLedger.remove_looks`."""
         idle = or_(jobs.c.id.is_(None), jobs.c.finished_at.is_not(None))

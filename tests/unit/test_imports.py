@@ -18,6 +18,7 @@ from tests.conftest import PROJECT
         ("ocunet_pacs.app.watch", ("torch", "timm", "cv2", "highdicom", "starlette")),
         ("ocunet_pacs.app.serve", ("torch", "timm", "highdicom", "pynetdicom")),
         ("ocunet_pacs.cli.main", ("torch", "cv2", "highdicom", "pynetdicom", "sqlalchemy", "pydicom")),
+        ("ocunet_pacs.app.shadow_report", ("torch", "timm", "highdicom", "pynetdicom")),
         ("ocunet_pacs.app.status", ("torch", "timm", "highdicom")),
         ("ocunet_pacs.model.predictor", ("pynetdicom", "sqlalchemy", "highdicom")),
     ],

@@ -176,7 +176,9 @@ class TestWhatIsKept:
     def test_frames_come_back_to_the_last_bit(self, store: Store) -> None:
         reported(store, ["2.25.1"])
         job = looking(store)
+        assert store.last_look(ONE) is None
         assert store.finish_look(job, FRAMES, NOW + SECOND, "3 images, 2 of them scored")
+        assert (store.last_look(ONE), store.last_look(TWO)) == (NOW + SECOND, None)
         [past] = store.past_looks(ONE, None, 0, 10)
         assert past.frames == FRAMES
         assert (past.state, past.note) == (JobState.DONE, "3 images, 2 of them scored")
