@@ -1,4 +1,4 @@
-"""A collection to learn from in two minutes: drawn eyes with lesions that are planted large, in folders of a class each.
+"""A collection to learn from in two minutes: drawn eyes with lesions that are planted large, a folder for each class.
 
 Every eye is a patient, photographed several times, once with each lesion and once without: only the lesion tells the
 classes apart, and a network that knows the eye by heart gains nothing on the held-out ones.
