@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from training.cli import harvest, recipe
+from training.cli import evaluate, harvest, recipe
 
 _EXTRA: Final = frozenset({"imagehash", "matplotlib", "sklearn", "tensorboard"})
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.command("evaluate")(evaluate.evaluate)
 app.command("harvest")(harvest.harvest)
 app.command("recipe")(recipe.recipe)
 

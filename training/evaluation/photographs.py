@@ -27,7 +27,7 @@ from training.data.pixels import read_pixels
 from training.errors import ManifestError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -125,7 +125,7 @@ def prepared_rows(
     return _in_processes(road, jobs, workers) if workers else (road(job) for job in jobs)
 
 
-def _in_processes(road: _Road, jobs: Sequence[_Job], workers: int) -> Generator[Prepared]:
+def _in_processes(road: Callable[[_Job], Prepared], jobs: Sequence[_Job], workers: int) -> Generator[Prepared]:
     waiting = deque(jobs)
     under_way: deque[tuple[_Job, Future[Prepared]]] = deque()
     with ExitStack() as held:
@@ -135,25 +135,29 @@ def _in_processes(road: _Road, jobs: Sequence[_Job], workers: int) -> Generator[
                 for job in list(islice(waiting, _AHEAD * workers - len(under_way))):
                     under_way.append((job, pool.submit(road, job)))
                     waiting.popleft()
-                job, future = under_way[0]
-                result = future.result()
-                under_way.popleft()
+                result = under_way[0][1].result()
             except BrokenProcessPool:
-                waiting.extendleft(job for job, _ in reversed(under_way))
+                suspects = [job for job, _ in under_way]
                 under_way.clear()
+                yield from _one_by_one(road, suspects)
                 pool = held.enter_context(_pool(workers))
-                # Nobody knows who broke it: the first in line is tried alone, and the others start again.
-                result = _alone(road, waiting.popleft())
+            else:
+                under_way.popleft()
+                yield result
+
+
+def _one_by_one(road: Callable[[_Job], Prepared], jobs: Sequence[_Job]) -> Generator[Prepared]:
+    """Photographs among which one killed its process: nobody knows which before it does so again, alone."""
+    with ExitStack() as held:
+        pool = held.enter_context(_pool(1))
+        for job in jobs:
+            try:
+                result = pool.submit(road, job).result()
+            except BrokenProcessPool:
+                reason = Reason(ReasonCode.DECODER_FAILED, "the process that decoded it died")
+                result = Prepared(PhotoFacts(job.key, (reason,)), None)
+                pool = held.enter_context(_pool(1))
             yield result
-
-
-def _alone(road: _Road, job: _Job) -> Prepared:
-    with _pool(1) as pool:
-        try:
-            return pool.submit(road, job).result()
-        except BrokenProcessPool:
-            reason = Reason(ReasonCode.DECODER_FAILED, "the process that decoded it died")
-            return Prepared(PhotoFacts(job.key, (reason,)), None)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

@@ -1,8 +1,7 @@
-"""Photographs are evaluated as the daemon would see them, whatever becomes of the processes that decode them."""
+"""Photographs are evaluated as the daemon would see them."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from ocunet_pacs.imaging.preprocess import PreprocessSpec
 from ocunet_pacs.imaging.quality_limits import QualityLimits
 from tests.integration.training.evaluation.conftest import EYES
 from training.errors import ManifestError
-from training.evaluation.photographs import PhotoFacts, Prepared, _in_processes, _Job, check_files, prepared_rows
+from training.evaluation.photographs import check_files, prepared_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,17 +72,3 @@ def test_a_changed_and_a_missing_file_are_both_named_without_their_names(eyes: M
     assert rows[1].digest[:12] in said[1]
     assert "Lovelace" not in str(caught.value)
     check_files(eyes, eyes.rows)
-
-
-def _dies_of_the_fourth(job: _Job) -> Prepared:
-    if job.key == "4":
-        os._exit(11)
-    return Prepared(PhotoFacts(job.key), None)
-
-
-def test_a_photograph_that_kills_its_process_is_refused_alone(tmp_path: Path) -> None:
-    jobs = [_Job(str(number), tmp_path, None) for number in range(7)]
-    made = list(_in_processes(_dies_of_the_fourth, jobs, 1))  # type: ignore[arg-type]
-    assert [one.facts.key for one in made] == [job.key for job in jobs]
-    assert [one.facts.key for one in made if one.facts.reasons] == ["4"]
-    assert made[4].facts.reasons[0].code is ReasonCode.DECODER_FAILED
