@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from training.cli import evaluate, harvest, recipe
+from training.cli import evaluate, harvest, manifest, recipe
 
 _EXTRA: Final = frozenset({"imagehash", "matplotlib", "sklearn", "tensorboard"})
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 
 app.command("evaluate")(evaluate.evaluate)
 app.command("harvest")(harvest.harvest)
+app.command("manifest")(manifest.manifest)
 app.command("recipe")(recipe.recipe)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ocunet_pacs.domain.labels import BY_NAME, LABELS
 from training.corpora.listing import Findings, number_of, some
@@ -67,27 +67,31 @@ class Columns:
     uid: str = ""
     frame: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    is_shared: bool = False
+    """Named for several tables, of which not all have every one."""
 
     def of(self, table: Table) -> Columns:
         """The same with every name that the table has filled in. CorpusError for names that it does not have."""
-        absent = [name for name in (*self._named(), *self._foreign(table)) if name not in table.columns]
-        problems = [f"{table.path}: has no column {name!r}" for name in absent]
+        absent = {name for name in (*self._named(), *self._foreign(table)) if name not in table.columns}
+        problems = [] if self.is_shared else [f"{table.path}: has no column {name!r}" for name in sorted(absent)]
         strange = [(name, label) for name, label in self.labels.items() if label not in BY_NAME]
         problems += [f"{name}: {label!r} is not in the table of labels" for name, label in strange]
         if problems:
             raise CorpusError("\n".join(problems))
         usual = {name.casefold(): name for name in table.columns}
-        chosen = {
-            role: getattr(self, role) or next((usual[name] for name in names if name in usual), "")
+        chosen: dict[str, Any] = {
+            role: getattr(self, role)
+            if getattr(self, role) in table.columns
+            else next((usual[name] for name in names if name in usual), "")
             for role, names in _USUAL.items()
         }
         taken = set(chosen.values())
         own = {name: _BY_CASE[name.casefold()] for name in table.columns if name.casefold() in _BY_CASE}
         labels = {name: label for name, label in (own | dict(self.labels)).items() if name not in taken}
-        return Columns(**chosen, labels=labels)
+        return replace(self, **chosen, labels=labels)
 
     def _named(self) -> list[str]:
-        return [getattr(self, one.name) for one in fields(self) if one.name != "labels" and getattr(self, one.name)]
+        return [name for role in _USUAL if (name := getattr(self, role))]
 
     def _foreign(self, table: Table) -> list[str]:
         """Columns that a translation names, where no list of positives could hold the name instead."""

@@ -11,7 +11,7 @@ from training.data.manifest import Manifest, Row, Unreadable
 from training.errors import CorpusError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from training.corpora.listing import Entry, Listing
@@ -34,14 +34,21 @@ class Reading:
         """The manifest, its rows in the listing's order. CorpusError with every gap, unless `incomplete`."""
         if listing.gaps and not self.incomplete:
             raise CorpusError("\n".join(listing.gaps))
-        paths = list(dict.fromkeys(entry.path for entry in listing.entries))
+        return manifest_of(listing, self.files([listing]))
+
+    def files(self, listings: Sequence[Listing]) -> dict[Path, Inspected]:
+        """The facts of every file of the listings, each read once."""
+        paths = list(dict.fromkeys(entry.path for listing in listings for entry in listing.entries))
         inspected = inspect_files(paths, workers=self.workers, decode=self.decode, progress=self.progress)
-        found = dict(zip(paths, inspected, strict=True))
-        rows = [row for entry in listing.entries for row in _rows(entry, found[entry.path], listing.root)]
-        refused = [
-            Unreadable(image_of(path, listing.root), facts.reason) for path, facts in found.items() if facts.reason
-        ]
-        return Manifest(tuple(rows), listing.root, (*listing.left_out, *refused, *_absent(listing, found)))
+        return dict(zip(paths, inspected, strict=True))
+
+
+def manifest_of(listing: Listing, found: Mapping[Path, Inspected]) -> Manifest:
+    """The rows of a listing whose files were read, and what could not become a row."""
+    rows = [row for entry in listing.entries for row in _rows(entry, found[entry.path], listing.root)]
+    paths = dict.fromkeys(entry.path for entry in listing.entries)
+    refused = [Unreadable(image_of(path, listing.root), reason) for path in paths if (reason := found[path].reason)]
+    return Manifest(tuple(rows), listing.root, (*listing.left_out, *refused, *_absent(listing, found)))
 
 
 def image_of(path: Path, root: Path) -> str:
@@ -70,7 +77,7 @@ def _rows(entry: Entry, facts: Inspected, root: Path) -> Iterator[Row]:
         )
 
 
-def _absent(listing: Listing, found: dict[Path, Inspected]) -> Iterator[Unreadable]:
+def _absent(listing: Listing, found: Mapping[Path, Inspected]) -> Iterator[Unreadable]:
     """Frames that are described and that a readable file does not have."""
     for entry in listing.entries:
         facts = found[entry.path]
