@@ -149,7 +149,8 @@ def _gather(
     from training.data.manifest import write_manifest
 
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    listed = list_all(listers, manifests, incomplete=incomplete)
+    with errors.status("listing the collections"):
+        listed = list_all(listers, manifests, incomplete=incomplete)
     for line in (*(f"went on without: {gap}" for gap in listed.gaps), *listed.remarks):
         errors.print(line)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -108,6 +108,8 @@ class _Found:
             self.others["objects without pixels"] += 1
         elif header.sop_instance_uid and header.sop_instance_uid in self.uids:
             self.others["further copies of an object"] += 1
+        elif reason := _unfit(header):
+            self.left_out.append(Unreadable(image_of(path, root), reason))
         else:
             self.uids.add(header.sop_instance_uid)
             self.headers[path] = header
@@ -118,6 +120,15 @@ class _Found:
             yield f"{source}: left out: " + ", ".join(
                 f"{what} ({count:,})" for what, count in self.others.most_common()
             )
+
+
+def _unfit(header: ImageHeader) -> str:
+    """Why a photograph is none that the daemon would score, as far as its header says so beyond doubt."""
+    if header.contrast_agents:
+        return f"{ReasonCode.ANGIOGRAPHY}: a contrast agent is named"
+    if header.is_calibration_or_qc:
+        return f"{ReasonCode.CALIBRATION}: it says so"
+    return ""
 
 
 def _labels(path: Path, columns: Columns) -> tuple[_Labels, list[str]]:

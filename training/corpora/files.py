@@ -20,14 +20,32 @@ _IGNORED: Final = frozenset({"__MACOSX", "@eaDir"})
 
 
 def files_under(folder: Path) -> list[Path]:
-    """Every file beneath the folder, in the order of their paths; nothing hidden. CorpusError where it is none."""
+    """Every file beneath the folder, in the order of their paths; links are followed, hidden names are passed over.
+
+    CorpusError where there is no such folder, and for names that no manifest can hold.
+    """
     if not folder.is_dir():
         raise CorpusError(f"{folder}: there is no such folder")
-    found = []
-    for where, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in _IGNORED]
+    found: list[Path] = []
+    seen: set[str] = set()
+    for where, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _IGNORED)
+        if (real := os.path.realpath(where)) in seen:
+            folders.clear()  # a link to a folder above would go round for ever
+            continue
+        seen.add(real)
         found += [Path(where, name) for name in names if not name.startswith(".")]
+    if nameless := [path for path in found if not _is_text(str(path))]:
+        raise CorpusError(f"{folder}: {number_of(len(nameless), 'file')} with a name that is not UTF-8: rename them")
     return sorted(found)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def pictures_under(folder: Path) -> list[Path]:

@@ -5,7 +5,7 @@ A reader lists first and complains of everything at once; only then are the file
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from training.data.manifest import Split, Unreadable
@@ -53,7 +53,7 @@ class Listing:
     entries: tuple[Entry, ...]
     gaps: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-    left_out: tuple[Unreadable, ...] = field(default=())
+    left_out: tuple[Unreadable, ...] = ()
 
 
 def some(names: Sequence[str], shown: int = _SHOWN) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -30,14 +31,13 @@ class Table:
 def read_table(path: Path) -> Table:
     """A csv file in UTF-8 with a row of names, its cells parted by comma, semicolon or tab. CorpusError."""
     try:
-        content = path.read_text("utf-8-sig")
+        content = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise CorpusError(f"{path}: is not in UTF-8: save it as csv in UTF-8") from None
-    lines = content.splitlines(keepends=True)
-    delimiter = max(_DELIMITERS, key=(lines[0] if lines else "").count)
-    reader = csv.reader(lines, delimiter=delimiter)
+    first = content.partition("\n")[0]
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=max(_DELIMITERS, key=first.count))
     try:
         records = [(reader.line_num, [cell.strip() for cell in record]) for record in reader]
     except csv.Error:

@@ -127,6 +127,18 @@ def test_a_photograph_that_cannot_be_decoded_is_listed_with_its_reason(export):
     assert [entry.reason.partition(":")[0] for entry in manifest.unreadable] == ["not_colour"]
 
 
+def test_photographs_that_the_daemon_never_scores_are_left_out_with_its_reason(export):
+    export()
+    export(ContrastBolusAgent="FLUORESCEIN")
+    export(CalibrationImage="YES")
+    manifest = read_dicom(export.folder, key=KEY)
+    assert len(manifest.rows) == 1
+    assert [entry.reason.partition(":")[0] for entry in manifest.unreadable] == [
+        "angiography",
+        "calibration_or_quality_control_image",
+    ]
+
+
 def test_nobody_is_not_one_patient(export):
     for _ in range(2):
         export(PatientName="", PatientID="", StudyInstanceUID=generate_uid())
