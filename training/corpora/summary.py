@@ -130,9 +130,8 @@ def _copies(rows: Sequence[Row]) -> Iterator[str]:
     if not several:
         return
     apart = sum(len({row.group for row in copies}) > 1 for copies in several)
-    told = (
-        f"{number_of(len(several), 'photograph')} {'is' if len(several) == 1 else 'are'} there more than once, exactly"
-    )
+    are = "is" if len(several) == 1 else "are"
+    told = f"{number_of(len(several), 'photograph')} {are} there more than once, byte for byte"
     if apart:
         told += f", {apart:,} of them in several groups: `ocunet-train check` joins them before a split"
     yield told
