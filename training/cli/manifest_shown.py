@@ -54,9 +54,10 @@ def _sources(sources: list[SourceCount], unreadable: Counter[str]) -> Table:
 
 def _labels(sources: list[SourceCount]) -> Table:
     """Positive, negative and unknown rows of each label: of all, then source by source."""
-    table = Table("label", box=None, pad_edge=False, title="+ positive  - negative  ? unknown", title_justify="left")
+    table = Table(box=None, pad_edge=False, title="+ positive  - negative  ? unknown", title_justify="left")
+    table.add_column("label", no_wrap=True)
     for name in ("all", *(one.source for one in sources)):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     rows = sum(one.rows for one in sources)
     for label in LABELS:
         counts = [one.labels.get(label.name) for one in sources]

@@ -31,6 +31,7 @@ from ocunet_pacs.imaging.decode import frames, open_photograph, photograph_pixel
 from ocunet_pacs.imaging.elements import text
 from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.imaging.part10 import opened
+from training.errors import RunError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -106,7 +107,8 @@ def inspect_files(
     """The facts of each file, in the order of `paths`, from `workers` processes (0: in this one).
 
     `progress` is called with how many more files are done. A file that kills its process, or keeps it longer than
-    `patience`, is listed as such (decoder_failed) and costs a new process, nothing else.
+    `patience`, is listed as such (decoder_failed) and costs a new process, nothing else. RunError where processes
+    cannot be started.
     """
     found: list[Inspected] = [Inspected()] * len(paths)
     task = _Task(decode, patience.total_seconds())
@@ -220,6 +222,8 @@ def _elsewhere(paths: Sequence[Path], workers: int, task: _Task) -> Iterator[tup
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
         waiting = [some for some in waiting if some not in done]
+        if waiting and not done:
+            _prove_that_processes_start()
         for some in waiting[:workers]:
             yield from _one_by_one(paths, some, task)
         waiting = waiting[workers:]
@@ -241,6 +245,18 @@ def _one_by_one(
         if is_fresh:
             reason = f"{ReasonCode.DECODER_FAILED}: it ended its decoder, or kept it for {task.patience_s:g} s"
             yield [left.popleft()], [Inspected(reason=reason)]
+
+
+def _prove_that_processes_start() -> None:
+    """RunError where no process starts at all: then no file is to blame."""
+    try:
+        with _pool(1) as pool:
+            pool.submit(os.getpid).result()
+    except BrokenProcessPool:
+        raise RunError(
+            "no process starts that could read files: a script that asks for workers must do so under "
+            '`if __name__ == "__main__":`; or read with 0 workers'
+        ) from None
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -100,18 +102,31 @@ def test_a_header_says_which_eye(folder):
 
 
 def test_processes_find_what_this_one_finds_and_a_file_that_hangs_costs_nothing_but_itself(folder):
-    for number in range(20):
-        os.link(folder / "plain.png", folder / f"copy-{number:02}.png")
+    for number in range(4):
+        os.link(folder / "plain.png", folder / f"x-{number}.png")
     os.mkfifo(folder / "pipe.jpg")  # whoever opens it waits for ever, as for a decoder that loops
     paths = sorted(folder.iterdir())
     done = []
-    found = inspect_files(paths, workers=2, patience=timedelta(seconds=1), progress=done.append)
+    found = inspect_files(paths, workers=1, patience=timedelta(seconds=1), progress=done.append)
     for path, facts in zip(paths, found, strict=True):
         if path.name == "pipe.jpg":
             assert facts == Inspected(reason="decoder_failed: it ended its decoder, or kept it for 1 s")
         else:
             assert facts == inspect_file(path)
     assert sum(done) == len(paths)
+
+
+def test_a_script_whose_processes_cannot_start_is_told_so_and_no_file_is_blamed(folder):
+    script = folder / "unguarded.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from training.data.inspection import inspect_files\n"
+        f"print(inspect_files([Path({str(folder / 'plain.png')!r})], workers=1))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "__main__" in done.stderr.splitlines()[-1]
+    assert "decoder_failed" not in done.stdout
 
 
 def test_a_group_stands_for_a_patient_under_a_key_alone():
