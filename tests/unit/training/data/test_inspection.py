@@ -107,10 +107,10 @@ def test_processes_find_what_this_one_finds_and_a_file_that_hangs_costs_nothing_
     os.mkfifo(folder / "pipe.jpg")  # whoever opens it waits for ever, as for a decoder that loops
     paths = sorted(folder.iterdir())
     done = []
-    found = inspect_files(paths, workers=1, patience=timedelta(seconds=1), progress=done.append)
+    found = inspect_files(paths, workers=1, patience=timedelta(seconds=2), progress=done.append)
     for path, facts in zip(paths, found, strict=True):
         if path.name == "pipe.jpg":
-            assert facts == Inspected(reason="decoder_failed: it ended its decoder, or kept it for 1 s")
+            assert facts == Inspected(reason="decoder_failed: it ended its decoder, or kept it for 2 s")
         else:
             assert facts == inspect_file(path)
     assert sum(done) == len(paths)
