@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from training.data.colours import coloured
+from training.data.colours import coloured, hue_turned
 from training.data.geometry import forward_map, warped
 from training.data.variation import draw_variation
 
@@ -26,7 +26,7 @@ class Augment:
     """Pictures to varied pictures of `image_size` pixels a side, uint8 to uint8, on the device where they are.
 
     All that moves pixels is one resampling (`geometry`); then come the colours (`colours`): RandAugment's in their
-    order, then brightness, contrast, saturation and hue in an order that is drawn; last a rectangle is filled with
+    order, then brightness, contrast and saturation in an order that is drawn, then hue; last a rectangle is filled with
     `erased`, red green blue. The result depends on a picture and its seed only, on one kind of device to the last bit.
     """
 
@@ -41,9 +41,13 @@ class Augment:
         """uint8 (n, 3, S, S), S at least `image_size`, and n seeds to uint8 (n, 3, image_size, image_size)."""
         if len(seeds) != len(pixels):
             raise ValueError(f"{len(pixels)} pictures but {len(seeds)} seeds")
+        if pixels.device.type == "cpu" and len(pixels) > 1:
+            # One by one, a picture's numbers stay in the processor's cache.
+            return torch.cat([self(one[None], [seed]) for one, seed in zip(pixels, seeds, strict=True)])
         variations = [draw_variation(self._recipe, seed) for seed in seeds]
         seen = warped(pixels, [forward_map(one) for one in variations], self._side)
         seen = coloured(seen, [(*one.operations, *one.jitter) for one in variations])
+        seen = hue_turned(seen, [one.hue for one in variations])
         for picture, variation in zip(seen, variations, strict=True):
             self._erase(picture, variation)
         return seen

@@ -1,19 +1,17 @@
 """Everything that changes colours and leaves pixels where they are, uint8 to uint8.
 
-Brightness, contrast, saturation and hue are linear in red, green and blue (hue as a rotation about the grey axis in
-YIQ, as video hardware does it, which keeps the luminance), so that a chain of them is one linear map, rounded and
-clipped once at its end. Contrast is around the picture's mean luminance, which is linear too.
+Brightness, contrast and saturation are linear in red, green and blue (contrast is around the picture's mean luminance),
+so that a chain of them is one linear map, rounded and clipped once at its end. Sums are of whole numbers and products
+are added one by one: the numbers are the same in every batch and on every device, as those of matrix products are not.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from training.data.variation import Operation
 
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 
     Matrix: TypeAlias = NDArray[np.float64]
 
-LINEAR: Final = frozenset({Operation.BRIGHTNESS, Operation.CONTRAST, Operation.SATURATION, Operation.HUE})
+_LINEAR: Final = frozenset({Operation.BRIGHTNESS, Operation.CONTRAST, Operation.SATURATION})
 _BITS: Final = 8
 _HIGHEST: Final = 255
 
@@ -45,12 +43,9 @@ class Linear:
         if operation is Operation.CONTRAST:
             mean = _grey() @ (self.of_pixel + self.of_mean)
             return type(self)(amount * self.of_pixel, amount * self.of_mean + (1.0 - amount) * mean)
-        if operation is Operation.BRIGHTNESS:
-            by = amount * np.eye(3)
-        elif operation is Operation.SATURATION:
-            by = amount * np.eye(3) + (1.0 - amount) * _grey()
-        else:
-            by = _hue_turned(amount)
+        by = amount * np.eye(3)
+        if operation is Operation.SATURATION:
+            by += (1.0 - amount) * _grey()
         return type(self)(by @ self.of_pixel, by @ self.of_mean)
 
     @property
@@ -69,7 +64,7 @@ def coloured(pixels: Tensor, steps: Sequence[Sequence[Step]]) -> Tensor:
     for picture, of_one in zip(pixels, steps, strict=True):
         pending = Linear()
         for step in of_one:
-            if step[0] in LINEAR:
+            if step[0] in _LINEAR:
                 pending = pending.then(step)
             elif step[0] in _OTHERS:
                 if not pending.is_identity:
@@ -80,11 +75,33 @@ def coloured(pixels: Tensor, steps: Sequence[Sequence[Step]]) -> Tensor:
     return pixels if all(end.is_identity for end in ends) else _linear(pixels, ends)
 
 
+def hue_turned(pixels: Tensor, turns: Sequence[float]) -> Tensor:
+    """Each picture of uint8 (n, 3, s, s) with its hues turned by a share of the colour wheel, in HSV."""
+    if not any(turns):
+        return pixels
+    values = pixels.to(torch.float32)
+    red, green, blue = values.unbind(1)
+    high, low = values.amax(1), values.amin(1)
+    chroma = high - low
+    divisor = chroma.clamp(min=1)  # where there is no chroma there is no hue, and any does
+    # Ones and zeros as numbers: choosing by truth values takes ten times as long on a CPU.
+    is_red, is_green = (torch.eq(high, one, out=torch.empty_like(high)) for one in (red, green))
+    sixth = (red - green).div_(divisor).add_(4)
+    sixth += is_green.mul_((blue - red).div_(divisor).add_(2).sub_(sixth))
+    sixth += is_red.mul_((green - blue).div_(divisor).sub_(sixth))
+    sixth += torch.tensor([6.0 * turn for turn in turns], dtype=torch.float32, device=pixels.device)[:, None, None]
+    # The textbook's way back: how much of the chroma a channel lacks depends on how far the hue is from its own.
+    for channel, own in zip((red, green, blue), (5, 3, 1), strict=True):
+        apart = sixth + own
+        apart -= (apart / 6).floor_().mul_(6)
+        torch.sub(high, torch.minimum(apart, 4 - apart).clamp_(0, 1).mul_(chroma), out=channel)
+    return values.round_().clamp_(0, _HIGHEST).to(torch.uint8)
+
+
 def _linear(pixels: Tensor, maps: Sequence[Linear]) -> Tensor:
     """Each picture of (n, 3, s, s) through its map."""
     by = torch.from_numpy(np.stack([one.of_pixel for one in maps])).to(pixels.device)
     on = torch.from_numpy(np.stack([one.of_mean for one in maps])).to(pixels.device)
-    # Whole numbers add up to the same sum in any order, and products are added one by one: the same numbers anywhere.
     mean = pixels.sum((2, 3), dtype=torch.int64).to(torch.float64) / (pixels.shape[2] * pixels.shape[3])
     offset = on[:, :, 0] * mean[:, 0, None] + on[:, :, 1] * mean[:, 1, None] + on[:, :, 2] * mean[:, 2, None]
     factors, values = by.to(torch.float32)[:, :, :, None, None], pixels.to(torch.float32)
@@ -108,11 +125,12 @@ def _solarized(picture: Tensor, highest: float) -> Tensor:
 def _sharpened(picture: Tensor, factor: float) -> Tensor:
     """Away from (above 1) or towards (below 1) a smoothed copy; the outermost pixels stay as they are."""
     values = picture.to(torch.float32)
-    smooth = values.clone()
-    around = functional.avg_pool2d(values[None], 3, stride=1)[0] * 9
+    rows = values[:, :-2] + values[:, 1:-1] + values[:, 2:]
+    around = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
     middle = values[:, 1:-1, 1:-1]
-    smooth[:, 1:-1, 1:-1] = ((around + 4 * middle) / 13).round()
-    return (factor * values + (1.0 - factor) * smooth).round().clamp(0, _HIGHEST).to(torch.uint8)
+    smooth = ((around + 4 * middle) / 13).round_()
+    middle.mul_(factor).add_((1.0 - factor) * smooth).round_().clamp_(0, _HIGHEST)
+    return values.to(torch.uint8)
 
 
 def _stretched(picture: Tensor, _: float) -> Tensor:
@@ -151,11 +169,3 @@ _OTHERS: Final = {
 def _grey() -> Matrix:
     """Luminance (ITU-R BT.601) in all three channels."""
     return np.tile([0.299, 0.587, 0.114], (3, 1))
-
-
-def _hue_turned(turns: float) -> Matrix:
-    """A rotation of the chrominance in YIQ."""
-    to_yiq = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
-    cosine, sine = math.cos(2 * math.pi * turns), math.sin(2 * math.pi * turns)
-    turn = np.array([[1.0, 0.0, 0.0], [0.0, cosine, -sine], [0.0, sine, cosine]])
-    return np.asarray(np.linalg.inv(to_yiq) @ turn @ to_yiq, np.float64)

@@ -22,7 +22,7 @@ _ERASED_RATIOS: Final = (0.3, 3.3)
 
 
 class Operation(StrEnum):
-    """RandAugment's operations (Cubuk et al., 2020), each as likely as the others, and the jitter's HUE."""
+    """RandAugment's operations (Cubuk et al., 2020), each as likely as the others."""
 
     IDENTITY = "identity"
     SHEAR_X = "shear_x"
@@ -38,15 +38,12 @@ class Operation(StrEnum):
     SOLARIZE = "solarize"
     AUTOCONTRAST = "autocontrast"
     EQUALIZE = "equalize"
-    HUE = "hue"
 
-
-RAND_AUGMENT: Final = tuple(operation for operation in Operation if operation is not Operation.HUE)
 
 Step: TypeAlias = tuple[Operation, float]
 """An operation and how strong: a slope (shear), a share of the side (translate), degrees (rotate), a factor around 1
 (brightness, saturation, contrast, sharpness), bits that are kept (posterize), the highest level that is kept
-(solarize), a turn of the colour wheel (hue). The others have no strength: 0."""
+(solarize). The others have no strength: 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,9 @@ class Variation:
     """Where that part lies, -1 to 1 along each axis: 0 is the middle, and 1 leaves nothing out at the right or below.
     Pictures that shrink stay in the middle."""
     jitter: tuple[Step, ...]
-    """BRIGHTNESS, CONTRAST, SATURATION and HUE, in the order in which they are done."""
+    """BRIGHTNESS, CONTRAST and SATURATION, in the order in which they are done."""
+    hue: float
+    """Turns of the colour wheel, after that."""
     erased: tuple[float, float, float, float] | None
     """Left, top, right, bottom as shares of the side."""
 
@@ -77,7 +76,6 @@ def draw_variation(recipe: Augmentation, seed: int) -> Variation:
         (Operation.BRIGHTNESS, _between(generator, *recipe.brightness)),
         (Operation.CONTRAST, _between(generator, *recipe.contrast)),
         (Operation.SATURATION, _between(generator, *recipe.saturation)),
-        (Operation.HUE, _between(generator, -recipe.hue, recipe.hue)),
     ]
     return Variation(
         operations=tuple(_operation(generator, recipe.magnitude) for _ in range(recipe.rand_augment)),
@@ -87,6 +85,7 @@ def draw_variation(recipe: Augmentation, seed: int) -> Variation:
         zoom=_between(generator, *recipe.zoom),
         place=(_between(generator, -1.0, 1.0), _between(generator, -1.0, 1.0)),
         jitter=tuple(jitter[index] for index in generator.permutation(len(jitter))),
+        hue=_between(generator, -recipe.hue, recipe.hue),
         erased=_erased(generator, recipe),
     )
 
@@ -112,7 +111,8 @@ def strength(operation: Operation, magnitude: int, sign: int) -> float:
 
 
 def _operation(generator: np.random.Generator, magnitude: int) -> Step:
-    operation = RAND_AUGMENT[int(generator.integers(len(RAND_AUGMENT)))]
+    operations = list(Operation)
+    operation = operations[int(generator.integers(len(operations)))]
     sign = 1 if generator.random() < 0.5 else -1
     return operation, strength(operation, magnitude, sign)
 
