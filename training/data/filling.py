@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from datetime import timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from ocunet_pacs.domain.errors import BadInput
 from ocunet_pacs.imaging.pool import PreparingPool
 from training.data.manifest import Unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from ocunet_pacs.domain.ports import RgbImage
+    from ocunet_pacs.domain.result import Photograph
     from ocunet_pacs.imaging.preprocess import PreprocessSpec
     from training.data.manifest import Manifest, Row
 
@@ -88,11 +90,13 @@ def _prepare(manifest: Manifest, rows: Sequence[Row], pool: PreparingPool, take:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         reasons = {row.key: _CHANGED for row in rows if row.digest != digest}
         left = [row for row in rows if row.key not in reasons]
-        photographs = pool.photographs(path) if left else iter(())
-        for number, photograph in enumerate(islice(photographs, max(map(_number, left), default=0)), 1):
-            for row in [row for row in left if _number(row) == number]:
-                take(row, photograph.pixels)
-                left.remove(row)
+        last = max(map(_number, left), default=0)
+        # Closed whatever `take` raises: a generator that is left open keeps its decoder.
+        with closing(cast("Generator[Photograph]", pool.photographs(path))) as photographs:
+            for number, photograph in enumerate(islice(photographs, last), 1):
+                for row in [row for row in left if _number(row) == number]:
+                    take(row, photograph.pixels)
+                    left.remove(row)
         why = "unreadable_pixels: it has no such frame"
     except BadInput as error:
         why = str(error.reason)
