@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from training.cli import evaluate, harvest, manifest, recipe
+from training.cli import card, evaluate, harvest, manifest, recipe
 
 _EXTRA: Final = frozenset({"imagehash", "matplotlib", "sklearn", "tensorboard"})
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.command("card")(card.card)
 app.command("evaluate")(evaluate.evaluate)
 app.command("harvest")(harvest.harvest)
 app.command("manifest")(manifest.manifest)

@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import ocunet_pacs
 import training
@@ -23,12 +23,20 @@ if TYPE_CHECKING:
     from training.recipe import Recipe
 
 _PREFIX: Final = "training "
+_NAMES: Final = {
+    "data_sha256": "training data sha256",
+    "photographs": "training photographs",
+    "labels": "training labels: positive, negative, unknown",
+    "start": "training start",
+    "recipe": "training recipe",
+    "calibration": "training calibration",
+    "code_sha256": "training code sha256",
+}
 _DECIDING: Final = ("domain", "imaging", "model")
 """Packages of the product that decide, with `training`, what a run gives."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """Of how many photographs a label is known to be there, known to be absent, or not known."""
 
     positive: int
@@ -54,33 +62,33 @@ class Record:
 
     def to_notes(self) -> dict[str, str]:
         """For `Provenance.notes`: text as it is, counts as JSON."""
-        notes = {}
-        for name, value in asdict(self).items():
-            if value:
-                notes[_PREFIX + name] = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-        return notes
+        return {
+            _NAMES[name]: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+            for name, value in asdict(self).items()
+            if value
+        }
 
     @classmethod
     def from_notes(cls, notes: Mapping[str, str]) -> Self:
-        """What is there of it; what cannot be read counts as absent."""
-        written = {name.removeprefix(_PREFIX): text for name, text in notes.items() if name.startswith(_PREFIX)}
+        """What is there of it; counts that cannot be read count as absent."""
+        written = {name: notes.get(note, "") for name, note in _NAMES.items()}
         try:
             photographs = json.loads(written["photographs"])
-            calibration = tuple(json.loads(written.get("calibration", "[]")))
+            calibration = tuple(json.loads(written["calibration"] or "[]"))
             labels = {
-                label: {split: Known(**counts) for split, counts in splits.items()}
+                label: {split: Known(*counts) for split, counts in splits.items()}
                 for label, splits in json.loads(written["labels"]).items()
             }
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (TypeError, ValueError, AttributeError):
             photographs, labels, calibration = {}, {}, ()
         return cls(
-            data_sha256=written.get("data_sha256", ""),
+            data_sha256=written["data_sha256"],
             photographs=photographs,
             labels=labels,
-            start=written.get("start", ""),
-            recipe=written.get("recipe", ""),
+            start=written["start"],
+            recipe=written["recipe"],
             calibration=calibration,
-            code_sha256=written.get("code_sha256", ""),
+            code_sha256=written["code_sha256"],
         )
 
 
@@ -126,6 +134,10 @@ def _known(values: NDArray[np.float32], known: NDArray[np.bool_], column: int) -
 
 
 def _changes(recipe: Recipe) -> str:
-    """What differs from OcuNet's recipe, without its notes and without paths, which are a machine's own."""
-    changes = recipe.model_dump(mode="json", exclude_defaults=True, exclude={"notes": True, "network": {"weights"}})
+    """What differs from OcuNet's recipe and is nowhere else in the manifest; no path, which is a machine's own."""
+    changes = recipe.model_dump(
+        mode="json",
+        exclude_defaults=True,
+        exclude={"name": True, "preprocess": True, "notes": True, "network": {"architecture", "weights"}},
+    )
     return json.dumps(changes, separators=(",", ":"))

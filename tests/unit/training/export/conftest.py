@@ -25,7 +25,7 @@ RECIPE = recipe_of(
         "name": "site-small",
         "seed": 7,
         "preprocess": {"image_size": 64},
-        "network": {"architecture": ARCHITECTURE, "start": "imagenet", "weights": "/home/somebody/model.safetensors"},
+        "network": {"architecture": ARCHITECTURE, "dropout": 0.2, "weights": "/home/somebody/model.safetensors"},
         "notes": {"terms": "research use only", "known failures": "cataracts | haze"},
     },
     "recipe",

@@ -153,4 +153,4 @@ def test_a_record_survives_its_notes_and_strangers_do_no_harm():
     record = Record("a", {"train": {"x": 3}}, {"DR": {"train": Known(1, 2, 3)}}, "s", "{}", ("odd",), "c")
     assert Record.from_notes(record.to_notes() | {"terms": "any"}) == record
     assert Record.from_notes({"seed": "20"}) == Record()
-    assert Record.from_notes(record.to_notes() | {"training labels": "[1]"}).start == "s"
+    assert Record.from_notes(record.to_notes() | {"training photographs": "[1"}).start == "s"
