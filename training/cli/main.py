@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from training.cli import card, evaluate, harvest, manifest, recipe
+from training.cli import card, compare, evaluate, harvest, manifest, promote, recipe
 
 _EXTRA: Final = frozenset({"imagehash", "matplotlib", "sklearn", "tensorboard"})
 
@@ -25,9 +25,11 @@ app = typer.Typer(
 )
 
 app.command("card")(card.card)
+app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
 app.command("harvest")(harvest.harvest)
 app.command("manifest")(manifest.manifest)
+app.command("promote")(promote.promote)
 app.command("recipe")(recipe.recipe)
 
 

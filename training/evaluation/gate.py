@@ -60,7 +60,7 @@ class Decision:
     def reasons(self) -> tuple[str, ...]:
         """Why not: a line for each condition that does not hold."""
         return tuple(
-            f"{one.name}: {_number(one.figure)}, asked for {_number(one.limit)}; {one.note}".removesuffix("; ")
+            f"{one.name}: {number(one.figure)}, asked for {number(one.limit)}; {one.note}".removesuffix("; ")
             if one.figure is not None
             else f"{one.name}: {one.note}"
             for one in self.conditions
@@ -127,6 +127,13 @@ def evidence(bundle: BundleManifest, manifest: Manifest, rows: Sequence[Row], tr
     )
 
 
+def number(figure: float | None) -> str:
+    """As a person reads it, four digits."""
+    if figure is None:
+        return "nothing"
+    return "undefined" if math.isnan(figure) else f"{figure:.4g}"
+
+
 def _unscored(comparison: Comparison, rule: Rule) -> Iterator[Condition]:
     if rule.unscored is not None:
         alone = comparison.first.rows_alone
@@ -144,7 +151,7 @@ def _labels_kept(comparison: Comparison, rule: Rule) -> Iterator[Condition]:
 def _mean(comparison: Comparison, figure: str, name: str, limit: float | None) -> Iterator[Condition]:
     if limit is not None:
         found = comparison.means[figure]
-        note = f"{_number(found.first)} to {_number(found.second)} over {len(found.labels)} labels"
+        note = f"{number(found.first)} to {number(found.second)} over {len(found.labels)} labels"
         if found.difference.partial:
             note += f"; {found.difference.partial} of {found.difference.draws} draws had fewer"
         yield _at_least(f"{name}, lower bound of the difference", found.difference.low, limit, note)
@@ -158,7 +165,7 @@ def _label_auroc(comparison: Comparison, rule: Rule) -> Iterator[Condition]:
         "AUROC of each label, lower bound of the difference",
         {one.label: one.differences["auroc"].low for one in enough},
         rule.label_auroc,
-        f"labels with {rule.label_auroc_positives} positives or more",
+        f"label with {rule.label_auroc_positives} positives or more",
     )
 
 
@@ -168,7 +175,7 @@ def _urgent_sensitivity(comparison: Comparison, rule: Rule) -> Iterator[Conditio
     meant = [one for one in comparison.labels.values() if BY_NAME[one.label].urgency in rule.urgencies]
     enough = [one for one in meant if one.first.positives >= rule.urgent_positives]
     few = [one.label for one in meant if one not in enough]
-    said = f"labels with {rule.urgent_positives} positives or more"
+    said = f"urgent label with {rule.urgent_positives} positives or more"
     yield _worst_label(
         "sensitivity to each urgent label, difference",
         {one.label: one.differences["sensitivity"].value for one in enough},
@@ -190,7 +197,7 @@ def _worst_label(name: str, figures: dict[str, float], limit: float, meant: str)
     worst = min(figures, key=lambda label: -math.inf if math.isnan(figures[label]) else figures[label])
     below = [label for label, figure in figures.items() if not figure >= limit]
     said = f"below: {', '.join(below)}" if below else f"lowest: {worst}"
-    return _at_least(name, figures[worst], limit, f"{said}, of {len(figures)} {meant}")
+    return _at_least(name, figures[worst], limit, f"{said}; judged: {len(figures)}, each {meant}")
 
 
 def _at_least(name: str, figure: float, limit: float, note: str = "") -> Condition:
@@ -206,9 +213,3 @@ def _not_asked(rule: Rule) -> Iterator[str]:
     yield from (name for name, value in rule.model_dump().items() if value is None)
     if not rule.unseen:
         yield "unseen"
-
-
-def _number(figure: float | None) -> str:
-    if figure is None:
-        return "nothing"
-    return "undefined" if math.isnan(figure) else f"{figure:.4g}"
