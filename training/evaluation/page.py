@@ -49,6 +49,9 @@ _PARTS: Final = (
 )
 _TITLES: Final = {Kind.MISSED: "Missed", Kind.FALSE_ALARM: "False alarms"}
 _MOST_REFUSED: Final = 100
+_WIDEST: Final = 10
+"""Columns of a table of all pairs of labels; with more labels the strongest pairs are listed instead."""
+_STRONGEST: Final = 25
 _WORSE_WITHIN: Final = 0.05
 """How much smaller the area within sources may be before the page says so."""
 
@@ -99,6 +102,10 @@ def page(summary: Summary, judged: Judged, pictures: Mapping[tuple[int, str], Pi
         parts=[(name, title) for name, title in _PARTS if present.get(name, True)],
         shown=shown,
         confused=_confused(summary.confusions, [one.label for one in shown]),
+        strongest=sorted(
+            (pair for pair in summary.confusions if pair.photographs >= FEW), key=lambda pair: -pair.share
+        )[:_STRONGEST],
+        widest=_WIDEST,
         absent=_absent(summary.absent),
         healthy={one.source: one for one in summary.healthy},
         finding=_finding,

@@ -221,6 +221,19 @@ def test_names_of_sources_cannot_break_the_page() -> None:
     assert "<b onclick" not in shown
 
 
+def test_with_many_labels_the_strongest_confusions_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.evaluation.page._WIDEST", 2)
+    judgement = make_random()
+    summary = make_summary(judgement)
+    shown = page(summary, judgement.judged, {})
+    table = shown[shown.index("Is called</th>") :]
+    listed = re.findall(r'<th scope="row">(\w+)</th><td>(\w+)</td>', table[: table.index("</table>")])
+    enough = [one for one in summary.confusions if one.photographs >= 10]
+    assert listed == [(one.shown, one.said) for one in sorted(enough, key=lambda one: -one.share)[:25]]
+    assert listed
+    Outline(shown)
+
+
 def test_pictures_stand_with_their_mistakes(summary: Summary) -> None:
     pictures = {
         (one.row, one.label): Pictures(f"data:image/jpeg;base64,{n}", f"data:image/jpeg;base64,9{n}" * (n > 0))
