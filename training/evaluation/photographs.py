@@ -7,16 +7,10 @@ daemon. There is no cache here on purpose: the figures of an evaluation rest on 
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-from collections import deque
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-import cv2
 import numpy as np
 
 from ocunet_pacs.domain.errors import BadInput
@@ -24,11 +18,11 @@ from ocunet_pacs.domain.study import Reason, ReasonCode
 from ocunet_pacs.imaging.prepare import prepare
 from ocunet_pacs.imaging.quality import measure
 from training.data.pixels import read_pixels
+from training.data.processes import PATIENCE_S, in_processes
 from training.errors import ManifestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
     from ocunet_pacs.domain.result import Photograph
@@ -36,8 +30,6 @@ if TYPE_CHECKING:
     from ocunet_pacs.imaging.quality_limits import QualityLimits
     from training.data.manifest import Manifest, Row
 
-_AHEAD: Final = 4
-"""Photographs under way for each process: enough that none waits, few enough for the memory."""
 _NAMED: Final = 10
 """Problems that an error lists one by one."""
 _CHECKERS: Final = 8
@@ -118,56 +110,18 @@ def prepared_rows(
     """Each row's photograph, in the order of `rows`, from `workers` processes; 0: in this one.
 
     `keep_shown` keeps what a reader is shown of it; without, `Photograph.shown` is empty. A photograph that kills the
-    process which decodes it is refused (DECODER_FAILED); all others are as they would have been.
+    process which decodes it, or keeps it too long, is refused (DECODER_FAILED).
     """
     road = _Road(spec, limits, keep_shown)
     jobs = [_Job(row.key, manifest.path(row), row.frame) for row in rows]
-    return _in_processes(road, jobs, workers) if workers else (road(job) for job in jobs)
+    if not workers:
+        return (road(job) for job in jobs)
+    return in_processes(road, jobs, workers=workers, given_up=_given_up)
 
 
-def _in_processes(road: Callable[[_Job], Prepared], jobs: Sequence[_Job], workers: int) -> Generator[Prepared]:
-    waiting = deque(jobs)
-    under_way: deque[tuple[_Job, Future[Prepared]]] = deque()
-    with ExitStack() as held:
-        pool = held.enter_context(_pool(workers))
-        while waiting or under_way:
-            try:
-                for job in list(islice(waiting, _AHEAD * workers - len(under_way))):
-                    under_way.append((job, pool.submit(road, job)))
-                    waiting.popleft()
-                result = under_way[0][1].result()
-            except BrokenProcessPool:
-                suspects = [job for job, _ in under_way]
-                under_way.clear()
-                yield from _one_by_one(road, suspects)
-                pool = held.enter_context(_pool(workers))
-            else:
-                under_way.popleft()
-                yield result
-
-
-def _one_by_one(road: Callable[[_Job], Prepared], jobs: Sequence[_Job]) -> Generator[Prepared]:
-    """Photographs among which one killed its process: nobody knows which before it does so again, alone."""
-    with ExitStack() as held:
-        pool = held.enter_context(_pool(1))
-        for job in jobs:
-            try:
-                result = pool.submit(road, job).result()
-            except BrokenProcessPool:
-                reason = Reason(ReasonCode.DECODER_FAILED, "the process that decoded it died")
-                result = Prepared(PhotoFacts(job.key, (reason,)), None)
-                pool = held.enter_context(_pool(1))
-            yield result
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # Started as fresh programs: a fork would inherit the locks of torch's threads.
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_settle)
-
-
-def _settle() -> None:
-    """One thread for each of several processes."""
-    cv2.setNumThreads(1)
+def _given_up(job: _Job) -> Prepared:
+    reason = Reason(ReasonCode.DECODER_FAILED, f"it ended its decoder, or kept it for {PATIENCE_S} s")
+    return Prepared(PhotoFacts(job.key, (reason,)), None)
 
 
 def _problem(path: Path, row: Row) -> str:
