@@ -191,8 +191,8 @@ def _named(given: str) -> tuple[str, Path]:
 
 
 def _named_once(given: list[str]) -> list[tuple[str, Path]]:
-    pairs = [(name or path.stem, path) for name, path in map(_named, given)]
-    names = [name for name, _ in pairs]
+    pairs = [_named(one) for one in given]
+    names = [name or path.stem for name, path in pairs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         _refuse(f"two csv files would be source {twice[0]!r}: name them apart: --csv NAME=FILE")
     return pairs

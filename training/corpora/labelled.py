@@ -40,16 +40,23 @@ def list_csv(path: Path, *, key: bytes, columns: Columns | None = None, source: 
     """The pictures of a csv file, beside it or in its folder `images`, one column a label or lists of labels.
 
     A group is what stands in its column under the site's secret `key`, since that may well be a patient's number;
-    without such a column every picture is its own. CorpusError with everything that cannot be read.
+    without such a column every picture is its own. `source` names the collection, unless `columns` names a column for
+    that. CorpusError with everything that cannot be read.
     """
     table = read_table(path)
-    chosen = (columns or Columns()).of(table)
-    named = source or path.stem
+    asked = columns or Columns()
+    chosen = asked.of(table)
+    named = source if source and not asked.source else ""
+    collection = source or path.stem
 
-    def group(cells: Mapping[str, str], source: str) -> str:
-        return f"{source}-{patient_group(f'{source} {cells.get(chosen.group) or cells[chosen.image]}', key)}"
+    def group(cells: Mapping[str, str]) -> str:
+        # Of the whole file: a patient may have pictures of several sources in it.
+        return f"{collection}-{patient_group(f'{collection} {cells.get(chosen.group) or cells[chosen.image]}', key)}"
 
-    listing = _listing(table, chosen, lambda cells: cells.get(chosen.source) or named, group)
+    def source_of(cells: Mapping[str, str]) -> str:
+        return named or cells.get(chosen.source) or collection
+
+    listing = _listing(table, chosen, source_of, group)
     if chosen.group:
         return listing
     alone = f"{path.name}: no column says whose pictures they are, so each is its own group: a patient's eyes may part"
@@ -66,8 +73,8 @@ def list_partial(path: Path) -> Listing:
         raise CorpusError(f"{table.path}: has no column {', '.join(missing)}")
     chosen = Columns().of(table)
 
-    def group(cells: Mapping[str, str], source: str) -> str:
-        return f"{source}-{cells.get('group') or cells['image']}"
+    def group(cells: Mapping[str, str]) -> str:
+        return cells.get("group") or f"{cells['dataset']}-{cells['image']}"
 
     return _listing(table, chosen, lambda cells: cells["dataset"], group)
 
@@ -76,7 +83,7 @@ def _listing(
     table: Table,
     columns: Columns,
     source_of: Callable[[Mapping[str, str]], str],
-    group_of: Callable[[Mapping[str, str], str], str],
+    group_of: Callable[[Mapping[str, str]], str],
 ) -> Listing:
     if not columns.image:
         raise CorpusError(f"{table.path}: no column names the pictures: its columns are {', '.join(table.columns)}")
@@ -93,10 +100,9 @@ def _listing(
             continue
         if path in entries:
             said.problems.append(f"{table.path.name}: line {line}: {path.name} stands in a row above: keep one")
-        source = source_of(cells)
         camera = cells.get(columns.camera, "")
         entries[path] = Entry(
-            path, source, group_of(cells, source), findings, camera=camera, laterality=side, split=split
+            path, source_of(cells), group_of(cells), findings, camera=camera, laterality=side, split=split
         )
     refuse(said.problems)
     gaps = [*said.gaps(), *missing_gaps(table.path.name, missing)]

@@ -62,10 +62,29 @@ def test_no_patient_is_in_the_manifest_in_clear_and_another_key_gives_other_grou
     assert read_csv(path, key=KEY[::-1]).rows[0].group != row.group
 
 
+def test_a_patient_with_pictures_of_two_sources_is_one_group(labelled):
+    rows = ({"image": f"{name}.jpg", "patient": "1", "source": name, "DR": "1"} for name in "ab")
+    one, two = list_csv(labelled(*rows), key=KEY).entries
+    assert one.source != two.source
+    assert one.group == two.group
+
+
 def test_without_patients_each_picture_is_its_own_group_and_that_is_said(labelled):
     listing = list_csv(labelled({"image": "a.jpg", "DR": "1"}, {"image": "b.jpg", "DR": "0"}), key=KEY)
     assert len({entry.group for entry in listing.entries}) == 2
     assert any("no column says whose pictures" in remark for remark in listing.remarks)
+
+
+def test_the_source_is_the_name_that_was_given_or_its_column_or_the_files(labelled):
+    path = labelled({"image": "a.jpg", "dataset": "x", "clinic": "y", "DR": "1"})
+
+    def source(columns=None, name=""):
+        return list_csv(path, key=KEY, columns=columns, source=name).entries[0].source
+
+    assert source() == "x"
+    assert source(name="ours") == "ours"
+    assert source(Columns(source="clinic"), "ours") == "y"
+    assert list_csv(labelled({"image": "a.jpg", "DR": "1"}), key=KEY).entries[0].source == "site"
 
 
 def test_every_cell_that_cannot_be_read_is_told_at_once(labelled):
@@ -134,7 +153,7 @@ def test_the_projects_csv_keeps_sources_groups_and_what_is_unknown(labelled):
     )
     one, two = read_partial(path).rows
     assert (one.source, two.source) == ("idrid", "hrf")
-    assert (one.group, two.group) == ("idrid-g1", "hrf-g1")
+    assert one.group == two.group == "g1", "a group is never split, whatever sources it has pictures of"
     assert (two.positive, two.negative) == (set(), {"DR"})
     assert "GLAUCOMA" in one.unknown
     assert read_partial(path.rename(path.with_name("manifest.csv")).parent).rows == (one, two)
