@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import cv2
@@ -121,7 +122,16 @@ def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 -- torch says that it is a lis
 
 
 def _settle(_number: int) -> None:
-    """In a new process: a Ctrl-C is for the one that trains, one thread is enough, and memory is kept."""
+    """In a new process: a Ctrl-C is for the one that trains, its end is ours, one thread is enough, memory is kept."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_one_that_trains, daemon=True).start()
     cv2.setNumThreads(1)
     settle_allocator(_KEPT_BYTES)
+
+
+def _end_with_the_one_that_trains() -> None:
+    """A kill -9 of it tells nobody: torch looks at this process's parent, which is the small server, and that waits."""
+    trains = multiprocessing.parent_process()
+    if trains is not None:
+        trains.join()
+        os._exit(1)
