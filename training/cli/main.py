@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from training.cli import card, compare, evaluate, harvest, manifest, promote, recipe
+from training.cli import card, compare, evaluate, harvest, manifest, promote, recipe, train
 
 _EXTRA: Final = frozenset({"imagehash", "matplotlib", "sklearn", "tensorboard"})
 
@@ -31,6 +31,7 @@ app.command("harvest")(harvest.harvest)
 app.command("manifest")(manifest.manifest)
 app.command("promote")(promote.promote)
 app.command("recipe")(recipe.recipe)
+app.command("train")(train.train)
 
 
 def _version(wanted: bool) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
-
-    from training.data.manifest import Row
 
 
 class Photographs(Protocol):
@@ -32,8 +32,12 @@ class TrainingFeed(Protocol):
     """The steps of each epoch, the same whenever they are asked for."""
 
     @property
-    def rows(self) -> Sequence[Row]:
-        """What is learned from, in order."""
+    def targets(self) -> NDArray[np.float32]:
+        """Of all photographs that are learned from, (rows, labels) in {0, 1}."""
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Where their labels are known, (rows, labels)."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -50,8 +54,12 @@ class ValidationFeed(Protocol):
     """The validation split, as it is."""
 
     @property
-    def rows(self) -> Sequence[Row]:
-        """What is judged, in order."""
+    def targets(self) -> NDArray[np.float32]:
+        """Of all photographs that are judged, (rows, labels) in {0, 1}."""
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Where their labels are known, (rows, labels)."""
 
     def __iter__(self) -> Iterator[Photographs]:
         """Every row once, in order."""

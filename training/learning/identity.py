@@ -43,7 +43,7 @@ class Identity:
     recipe_digest: str
     labels: list[str]
     data: str
-    """sha256 (hex) over the pixels and labels of the training and the validation rows, in order."""
+    """See `data_digest`."""
     passes: int
     """Micro-batches of a step, over all processes: batch norm sees one at a time."""
 
@@ -61,17 +61,22 @@ class Identity:
             )
 
 
-def identity_of(
-    recipe: Recipe, labels: Sequence[str], training: Sequence[Row], validation: Sequence[Row], passes: int
-) -> Identity:
-    """The identity of a run on these rows, whose steps are `passes` micro-batches over all processes."""
+def identity_of(recipe: Recipe, labels: Sequence[str], data: str, passes: int) -> Identity:
+    """The identity of a run; see the fields."""
+    return Identity(recipe.model_dump(mode="json"), recipe.digest, list(labels), data, passes)
+
+
+def data_digest(training: Sequence[Row], validation: Sequence[Row]) -> str:
+    """sha256 (hex) over the pixels and labels of the rows of both splits, in their order, which decides who meets whom.
+
+    Paths do not count. `Manifest.fingerprint` is the same for rows in another order, and would not do.
+    """
     lines = [
         f"{side} {row.key} {'|'.join(sorted(row.positive))} {'|'.join(sorted(row.negative))}"
         for side, rows in (("training", training), ("validation", validation))
         for row in rows
     ]
-    data = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    return Identity(recipe.model_dump(mode="json"), recipe.digest, list(labels), data, passes)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _differences(before: Identity, now: Identity) -> Iterator[str]:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import torch
 
 from ocunet_pacs.model.network import build_network
-from training.data.manifest import targets
 from training.errors import RunError
 from training.learning.checkpoints import BEST, LAST, latest_checkpoint, write_checkpoint
 from training.learning.distributed import ALONE
@@ -39,7 +38,7 @@ from training.learning.validation import check_validation, validate
 from training.learning.weights import positive_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -80,6 +79,7 @@ def train(
     validation: ValidationFeed,
     folder: Path,
     *,
+    data: str,
     device: torch.device,
     resume: bool = False,
     world: World = ALONE,
@@ -89,14 +89,15 @@ def train(
 ) -> Outcome:
     """Train a network for `labels` by the recipe; every process of `world` calls this with the same arguments.
 
-    `folder` keeps the run (`recipe.yaml`, `labels.txt`, `last.pt`, `best.pt`, `history.csv`, `tensorboard/`); under
+    `data` is `identity.data_digest` of the rows behind the two feeds: a run is resumed on the same data only. `folder`
+    keeps the run (`recipe.yaml`, `labels.txt`, `last.pt`, `best.pt`, `history.csv`, `tensorboard/`); under
     torchrun every process must see it. With `resume` the run there goes on; where there is none yet, it begins. `now`
     tells monotonic seconds. RunError where the run cannot start, be resumed or go on; MemoryExhausted.
     """
     display = display if display is not None and world.first else Silent()
     check_passes(recipe, world)
-    check_validation(validation, labels)
-    identity = identity_of(recipe, labels, training.rows, validation.rows, _passes(recipe, world))
+    check_validation(validation)
+    identity = identity_of(recipe, labels, data, _passes(recipe, world))
     precision = precision_of(recipe.optimisation, device).name
     with (
         held(folder) if world.first else nullcontext(),
@@ -122,7 +123,7 @@ def train(
             origin=origin,
             learner=learner,
             position=position,
-            loss=_loss(recipe, labels, training),
+            loss=_loss(recipe, training),
             device=device,
             world=world,
             stop=stop or Stop(),
@@ -205,7 +206,7 @@ class _Loop:
             return True
         every = self.recipe.optimisation.checkpoint_steps
         ready = self.now()
-        for step, batches in enumerate(self.training.epoch(position.epoch, position.step), position.step):
+        for step, batches in enumerate(self._feed(), position.step):
             arrived = self.now()
             stopping = self._step(step, batches)
             position.step = step + 1
@@ -217,7 +218,15 @@ class _Loop:
             if every and position.step % every == 0 and position.step < self.training.steps_per_epoch:
                 self._save(LAST)
             ready = self.now()
-        return True
+        return position.step == self.training.steps_per_epoch
+
+    def _feed(self) -> Iterator[Sequence[Photographs]]:
+        """The steps that are left. A stop may end the processes that load, too: then there are no more."""
+        try:
+            yield from self.training.epoch(self.position.epoch, self.position.step)
+        except RuntimeError:
+            if not self.stop.wanted:
+                raise
 
     def _step(self, step: int, batches: Sequence[Photographs]) -> bool:
         """One optimiser step over one batch of the whole world. Whether any process was asked to stop. RunError."""
@@ -346,7 +355,6 @@ def _network(recipe: Recipe, labels: Sequence[str], kept: Mapping[str, Any] | No
     return build_network(recipe.network.architecture, len(labels), dropout=recipe.network.dropout), kept["origin"]
 
 
-def _loss(recipe: Recipe, labels: Sequence[str], training: TrainingFeed) -> MaskedLoss:
-    values, known = targets(training.rows, labels)
-    weights = positive_weights(values, known, kind=recipe.loss.weights, beta=recipe.loss.beta)
+def _loss(recipe: Recipe, training: TrainingFeed) -> MaskedLoss:
+    weights = positive_weights(training.targets, training.known, kind=recipe.loss.weights, beta=recipe.loss.beta)
     return build_loss(recipe.loss, torch.from_numpy(weights))

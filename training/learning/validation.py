@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from training.data.manifest import targets
 from training.errors import RunError
 from training.metrics.ranking import average_precision
 
@@ -42,14 +41,13 @@ class Judgement:
         return sum(defined) / len(defined) if defined else math.nan
 
 
-def check_validation(feed: ValidationFeed, labels: Sequence[str]) -> None:
+def check_validation(feed: ValidationFeed) -> None:
     """RunError where no label has both a known positive and a known negative: there would be nothing to stop by."""
-    values, known = targets(feed.rows, labels)
-    positive = (values > 0) & known
-    if not (positive.any(axis=0) & (known & ~positive).any(axis=0)).any():
+    positive = (feed.targets > 0) & feed.known
+    if not (positive.any(axis=0) & (feed.known & ~positive).any(axis=0)).any():
         raise RunError(
-            f"the validation split ({len(feed.rows)} photographs) has no label with both a known positive and a known "
-            "negative, so that no epoch is better than another: give it more groups (data.validation)"
+            f"the validation split ({len(feed.targets)} photographs) has no label with both a known positive and a "
+            "known negative, so that no epoch is better than another: give it more groups (data.validation)"
         )
 
 

@@ -14,6 +14,7 @@ import torch
 
 from training.data.manifest import Row, targets
 from training.learning.distributed import ALONE, World
+from training.learning.identity import data_digest
 from training.learning.loop import Outcome, train
 from training.recipe import Recipe, recipe_of
 
@@ -60,8 +61,7 @@ class Training:
 
     def __post_init__(self) -> None:
         self.pictures = torch.stack([picture(row) for row in self.rows])
-        values, known = targets(self.rows, LABELS)
-        self.targets, self.known = torch.from_numpy(values), torch.from_numpy(known)
+        self.targets, self.known = targets(self.rows, LABELS)
         self.size = self.recipe.optimisation.batch_size
 
     @property
@@ -83,7 +83,8 @@ class Training:
             yield [self._micro(parts[a * self.world.processes + self.world.rank]) for a in range(accumulation)]
 
     def _micro(self, indices: torch.Tensor) -> Micro:
-        return Micro(self.pictures[indices], self.targets[indices], self.known[indices])
+        values, known = torch.from_numpy(self.targets), torch.from_numpy(self.known)
+        return Micro(self.pictures[indices], values[indices], known[indices])
 
 
 class Validation:
@@ -92,6 +93,7 @@ class Validation:
     def __init__(self, chosen: list[Row]) -> None:
         self.rows = chosen
         self._all = Training(recipe(), chosen)
+        self.targets, self.known = self._all.targets, self._all.known
 
     def __iter__(self) -> Iterator[Micro]:
         for indices in torch.arange(len(self.rows)).split(8):
@@ -126,7 +128,8 @@ def run(folder: Path, chosen: Recipe | None = None, **changed: Any) -> Outcome:
     chosen = chosen or recipe()
     training = changed.pop("training", None) or Training(chosen, rows(34))
     validation = changed.pop("validation", None) or Validation(rows(16, start=100))
-    return train(chosen, LABELS, training, validation, folder, device=CPU, **changed)
+    data = data_digest(training.rows, validation.rows)
+    return train(chosen, LABELS, training, validation, folder, data=data, device=CPU, **changed)
 
 
 @pytest.fixture(scope="session")

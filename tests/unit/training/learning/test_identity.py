@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.training.learning.conftest import LABELS, rows
 from training.errors import RunError
-from training.learning.identity import Identity, identity_of
+from training.learning.identity import Identity, data_digest, identity_of
 from training.recipe import Recipe, recipe_of
 
 TRAINING, VALIDATION = rows(12), rows(6, start=50)
@@ -18,8 +18,9 @@ TRAINING, VALIDATION = rows(12), rows(6, start=50)
 
 def identity(changes: dict[str, Any] | None = None, **other: Any) -> Identity:
     chosen = recipe_of(changes, "test") if changes else Recipe()
-    parts = {"labels": LABELS, "training": TRAINING, "validation": VALIDATION, "passes": 1} | other
-    return identity_of(chosen, **parts)
+    rows_of = {"training": TRAINING, "validation": VALIDATION} | other
+    data = data_digest(rows_of["training"], rows_of["validation"])
+    return identity_of(chosen, other.get("labels", LABELS), data, other.get("passes", 1))
 
 
 def refusal(now: Identity) -> str:

@@ -71,5 +71,5 @@ def test_a_split_that_cannot_choose_an_epoch_is_refused() -> None:
     lopsided = [row for row in rows(60) if "DR" in row.positive]
     no_negatives = [Row(r.image, r.digest, r.group, r.positive & {"DR"}, frozenset(), r.source) for r in lopsided]
     with pytest.raises(RunError, match="no label with both a known positive and a known negative"):
-        check_validation(Validation(no_negatives), LABELS)
-    check_validation(Validation(rows(16)), LABELS)
+        check_validation(Validation(no_negatives))
+    check_validation(Validation(rows(16)))
