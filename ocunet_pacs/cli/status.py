@@ -56,7 +56,7 @@ def _table(found: dict[str, Any]) -> Table:
     if found["bundle"]:
         trained = "" if found["bundle"]["trained"] else " UNTRAINED"
         table.add_row("bundle", Text(f"{found['bundle']['name']} {found['bundle']['digest'][:12]}{trained}"))
-    if found.get("shadow"):
+    if found["shadow"]:
         table.add_row("shadow", Text(_shadow(found["shadow"])))
     table.add_row("database", f"{found['database']['type']}{'' if found['database']['ok'] else ' (not usable)'}")
     for number, run in enumerate(found["housekeeping"] or ()):

@@ -107,7 +107,7 @@ class Shadow(Section):
     give_way: bool = Field(
         default=True, description="do nothing while an analysis runs or is due, anywhere; false on a host of its own"
     )
-    attempts: int = Field(default=2, ge=1, description="tries of one study before it is given up")
+    attempts: int = Field(default=3, ge=1, description="tries of one study before it is given up")
     batch_size: int = Field(
         default=1, ge=1, le=256, description="photographs in one pass of the network; a patient waits for one at most"
     )

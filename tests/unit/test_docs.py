@@ -25,6 +25,7 @@ def examples(page: str) -> list[str]:
         ("record-systems.md", "records"),
         ("notifications.md", "notifications"),
         ("viewers.md", "destinations"),
+        ("shadow.md", "shadow"),
     ],
 )
 def test_the_examples_of_a_page_are_settings(page: str, section: str) -> None:

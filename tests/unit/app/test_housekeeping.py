@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,15 @@ import pytest
 
 from ocunet_pacs import settings
 from ocunet_pacs.app.housekeeping import Housekeeping
+from ocunet_pacs.app.process import utc_now
 from ocunet_pacs.cli.status import _table
 from ocunet_pacs.domain.errors import DatabaseError
+from ocunet_pacs.domain.job import JobKind, JobState
 from ocunet_pacs.intake.identity import read_identity
 from ocunet_pacs.jobs.memory import MemoryJobs
 from ocunet_pacs.store.files import Files
+from tests.conformance.jobs.builders import LEASE, reported
+from tests.conformance.jobs.whole_study import CANDIDATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,6 +132,24 @@ def test_without_a_destination_nothing_is_ever_removed(tmp_path: Path) -> None:
     assert [job.id for job in house._scheduler.get_jobs()] == ["retention"]
 
 
+def test_what_candidates_said_long_ago_goes_and_nothing_younger_does() -> None:
+    jobs, now = Writes(), utc_now()
+    for number in range(3):
+        reported(jobs, [f"2.25.{number}"], study=f"1.2.{number}", at=now)
+    for age in (timedelta(days=181), timedelta(days=179), timedelta(0)):
+        assert jobs.enlist(CANDIDATE, now, now - age, 1)
+        look = jobs.claim([JobKind.SHADOW], "shadow", now, LEASE)
+        assert look is not None
+        assert jobs.finish_look(look, [], now)
+    house = Housekeeping(jobs)
+    house.remove_looks(jobs, settings.from_tree({}))
+    [task] = house._scheduler.get_jobs()
+    for left in (2, 2):
+        task.func()
+        assert jobs.look_counts(CANDIDATE) == {JobState.DONE: left}
+    assert jobs.task_runs()[0].note == "1 looks of candidates removed"
+
+
 def test_status_shows_what_a_person_should_look_at() -> None:
     from rich.console import Console
 
@@ -143,7 +166,7 @@ def test_status_shows_what_a_person_should_look_at() -> None:
             {"study": "1.2.3", "revision": 2, "received": "2026-01-01T08:00:00+00:00",
              "finished": "2026-01-01T08:00:00+00:00", "urgency": "emergency"},
         ],
-        "patient_conflicts": 2, "missing_files": {"received": 0, "results": 0},
+        "patient_conflicts": 2, "missing_files": {"received": 0, "results": 0}, "shadow": None,
         "housekeeping": [
             {
                 "task": "retention", "last_start": "2026-01-01T00:00:00+00:00", "last_success": None,

@@ -24,6 +24,7 @@ from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.logs import study_digest
 from ocunet_pacs.model.manifest import MANIFEST, Manifest
 from tests.conformance.jobs.builders import LEASE, output, queued, to
+from tests.conftest import PROJECT
 from tests.integration.ledgers import open_database
 
 if TYPE_CHECKING:
@@ -150,6 +151,13 @@ def test_the_report_counts_what_agrees_what_parts_and_what_is_missing(watched: S
     assert label["mean_difference"] == pytest.approx((-0.1 - 0.5 + 0.1) / 3)
     assert label["stability"] is None, "three images say nothing of drift"
     assert label["first_half"]["images"] + label["second_half"]["images"] == 3
+
+
+def test_the_page_names_every_part_of_the_json(watched: Site) -> None:
+    page = (PROJECT / "docs" / "shadow.md").read_text(encoding="utf-8")
+    found = watched.json()
+    parts = [found, found["candidate"], found["studies"], found["images"], found["labels"][0], found["furthest"][0]]
+    assert not {key for part in parts for key in part if key not in page}
 
 
 def test_the_tables_say_the_same_and_name_no_study(watched: Site) -> None:

@@ -1,0 +1,133 @@
+"""What the supervisor does with a role that nobody depends on: started last, never decisive, not waited for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+
+from ocunet_pacs.app import serve
+from ocunet_pacs.app.process import StopFlag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, MutableMapping
+    from pathlib import Path
+    from typing import Any
+
+    Events = list[MutableMapping[str, Any]]
+
+WORKS = """
+import os, signal, socket
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as said:
+    said.sendto(b"X_ROLE_READY=listen", ADDRESS)
+signal.pause()
+"""
+REFUSES = "raise SystemExit(2)"
+CRASHES = "raise SystemExit(7)"
+DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); open({file!r}, 'w').close(); signal.pause()"
+
+
+class Tree(serve._Supervisor):
+    """Its roles are small programs, by name."""
+
+    programs: dict[str, str]
+
+    def _start(self, role: serve._Role, now: float) -> None:
+        program = self.programs[role.name].replace("ADDRESS", repr(self._address.encode()))
+        role.process = subprocess.Popen([sys.executable, "-S", "-c", program])
+        role.started = now
+        self._log.info("role_started", role_name=role.name)
+
+
+@pytest.fixture
+def stop() -> Iterator[StopFlag]:
+    flag = StopFlag()
+    yield flag
+    os.close(flag.reader)
+    os.close(flag._writer)
+
+
+def run_with(shadow: str, stop: StopFlag, until: Callable[[Events, Tree], bool]) -> tuple[int, Events, Tree]:
+    """A service of one role that works, and a shadow; stopped as soon as `until` holds. Its exit status."""
+    roles = [serve._Role("listen", "listen"), serve._Role("shadow", "shadow run", optional=True)]
+    tree = Tree(roles, None, stop)
+    tree.programs = {"listen": WORKS, "shadow": shadow}
+
+    with capture_logs() as events:
+
+        def watch() -> None:
+            deadline = time.monotonic() + 60
+            while not until(events, tree) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            stop.set()
+
+        watching = threading.Thread(target=watch)
+        watching.start()
+        status = tree.run()
+        watching.join()
+    return status, events, tree
+
+
+def names(events: Events, event: str) -> list[str]:
+    return [str(one.get("role_name")) for one in events if one["event"] == event]
+
+
+def test_a_process_that_stands_back_gets_less_of_everything() -> None:
+    program = (
+        "import os, resource; from ocunet_pacs.app.process import stand_back; before = os.nice(0); stand_back(2**28);"
+        "print(os.nice(0) - before, open('/proc/self/oom_score_adj').read().strip());"
+        "print(len(bytearray(2**29)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    nice, goes_first = done.stdout.split()
+    assert int(nice) > 0
+    assert int(goes_first) == 1000
+    assert done.returncode != 0
+    assert "MemoryError" in done.stderr
+
+
+def test_the_service_is_ready_before_the_shadow_is_started(stop: StopFlag) -> None:
+    status, events, _ = run_with(WORKS, stop, lambda events, _: len(names(events, "role_started")) == 2)
+    assert status == 0
+    order = [one.get("role_name", one["event"]) for one in events if one["event"] in {"role_started", "ready"}]
+    assert order == ["listen", "ready", "shadow"]
+
+
+def test_a_candidate_that_cannot_run_ends_nothing_and_is_not_tried_again(stop: StopFlag) -> None:
+    def given_up(events: Events, tree: Tree) -> bool:
+        return tree._roles[1].given_up
+
+    status, events, tree = run_with(REFUSES, stop, given_up)
+    assert status == 0
+    assert names(events, "role_cannot_run") == ["shadow"]
+    assert names(events, "role_started") == ["listen", "shadow"]
+    assert tree._look_after(tree._roles[1]) == 0
+    assert tree._roles[1].process is None
+
+
+def test_one_that_crashes_is_started_again_later_and_later(stop: StopFlag) -> None:
+    status, events, tree = run_with(CRASHES, stop, lambda events, _: len(names(events, "role_died")) == 3)
+    assert status == 0
+    assert set(names(events, "role_died")) == {"shadow"}
+    pauses = [one["restart_in"] for one in events if one["event"] == "role_died"]
+    assert pauses == [0.5, 1.0, 2.0]
+    assert tree._roles[0].process is not None
+
+
+def test_one_that_does_not_hear_is_not_waited_for(
+    stop: StopFlag, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(serve, "_OPTIONAL_STOP_SECONDS", 0.2)
+    deaf = tmp_path / "deaf"
+    status, _, tree = run_with(DEAF.format(file=str(deaf)), stop, lambda events, tree: deaf.exists())
+    assert status == 0
+    process = tree._roles[1].process
+    assert process is not None
+    assert process.returncode == -9
