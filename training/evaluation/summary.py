@@ -259,6 +259,8 @@ def _bundle(judgement: Judgement) -> dict[str, Any]:
         "image_size": made.preprocess.image_size,
         "trained": made.trained,
         "calibrated": made.calibrated,
+        "temperature": made.temperature,
+        "label_temperatures": dict(made.label_temperatures),
         "temperature_from": made.provenance.temperature_from,
         "thresholds_from": made.provenance.thresholds_from,
         "operating_point": judgement.operating_point,

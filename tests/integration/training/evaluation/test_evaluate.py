@@ -18,7 +18,9 @@ from typer.testing import CliRunner
 from ocunet_pacs.app.predict import predict
 from ocunet_pacs.domain.errors import UntrainedBundle
 from ocunet_pacs.domain.gates import Rules
+from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.imaging.anyfile import AnyFile
+from ocunet_pacs.imaging.wrap import wrap_photograph, write_dicom
 from ocunet_pacs.model.predictor import Predictor
 from ocunet_pacs.report.report_settings import ReportSettings
 from tests.integration.training.evaluation.conftest import DARK, EYES, LABELS
@@ -32,6 +34,7 @@ from training.evaluation.predict import Judgement, judge, judge_with, merge_copi
 from training.metrics.judged import Judged
 
 if TYPE_CHECKING:
+    from ocunet_pacs.domain.result import ImageResult
     from training.evaluation.summary import Summary
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -40,6 +43,21 @@ NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def predictor(bundle: Path) -> Predictor:
     return Predictor.load(bundle, "cpu", allow_untrained=True)
+
+
+def predict_files(predictor: Predictor, paths: list[Path]) -> list[ImageResult]:
+    """What `ocunet-pacs predict` says of these files."""
+    predictions = predict(
+        paths,
+        predictor=predictor,
+        report_settings=ReportSettings(),
+        rules=Rules(),
+        source="",
+        out=None,
+        progress=lambda _path: None,
+    )
+    assert [one.path for one in predictions] == paths
+    return [one.image for one in predictions]
 
 
 @pytest.fixture(scope="module")
@@ -56,18 +74,8 @@ def made(bundle: Path, eyes: Manifest, tmp_path_factory: pytest.TempPathFactory)
 def test_a_photograph_gets_the_daemons_logits_and_the_daemons_refusals(
     judgement: Judgement, predictor: Predictor, eyes: Manifest
 ) -> None:
-    said = {
-        one.path: one.image
-        for one in predict(
-            [eyes.path(row) for row in eyes.rows],
-            predictor=predictor,
-            report_settings=ReportSettings(),
-            rules=Rules(),
-            source="",
-            out=None,
-            progress=lambda _path: None,
-        )
-    }
+    paths = [eyes.path(row) for row in eyes.rows]
+    said = dict(zip(paths, predict_files(predictor, paths), strict=True))
     judged = judgement.judged
     for place, (row, _) in enumerate(judgement.scored):
         scores = said[eyes.path(row)].scores
@@ -78,6 +86,30 @@ def test_a_photograph_gets_the_daemons_logits_and_the_daemons_refusals(
     assert len(judgement.refused) == DARK
     for row, facts in judgement.refused:
         assert said[eyes.path(row)].reasons == facts.reasons
+
+
+def test_a_dicom_file_is_evaluated_as_the_daemon_reads_it(
+    predictor: Predictor, eyes: Manifest, judgement: Judgement, tmp_path: Path
+) -> None:
+    dataset = wrap_photograph(
+        eyes.path(eyes.rows[1]),
+        laterality=Laterality.LEFT,
+        patient_id="4711",
+        patient_name="Lovelace^Ada",
+        study_instance_uid="2.25.1",
+        series_instance_uid="2.25.2",
+        sop_instance_uid="2.25.3",
+        instance_number=1,
+        now=NOW,
+    )
+    path = tmp_path / "photograph.dcm"
+    write_dicom(dataset, path)
+    (served,) = predict_files(predictor, [path])
+    assert served.assessed
+    row = replace(eyes.rows[1], image=str(path), digest=hashlib.sha256(path.read_bytes()).hexdigest(), frame=1)
+    again = judge_with(predictor, eyes, [row], workers=0)
+    assert again.judged.keys == (f"{row.digest}-1",)
+    assert again.judged.logits.tolist() == [[score.logit for score in served.scores]]
 
 
 def test_truth_is_the_manifests(judgement: Judgement) -> None:
