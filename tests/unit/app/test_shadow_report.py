@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from click.testing import Result
+    from typer.testing import Result
 
 YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 ACTIVE = BundleRef("active", "a" * 64, trained=True, temperature=1.0)

@@ -7,7 +7,7 @@ from dataclasses import astuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import cohen_kappa_score
@@ -19,6 +19,7 @@ SCORES = st.sampled_from([0.0, 0.01, 0.1, 0.25, 0.5, 0.5000001, 0.75, 1.0])
 PAIRS = arrays(np.float64, st.tuples(st.just(2), st.integers(2, 60)), elements=SCORES)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 def test_kappa_is_scikit_learns(said: list[tuple[bool, bool]]) -> None:
     positive = np.array(said, np.bool_).T
@@ -32,6 +33,7 @@ def test_kappa_is_scikit_learns(said: list[tuple[bool, bool]]) -> None:
     assert found.agreement == pytest.approx(np.mean(positive[0] == positive[1]))
 
 
+@settings(deadline=None)
 @given(PAIRS)
 def test_rank_correlation_is_the_correlation_of_mean_ranks(scores: np.ndarray) -> None:
     first, second = ([np.sum(row < one) + (np.sum(row == one) + 1) / 2 for one in row] for row in scores)
@@ -56,6 +58,7 @@ def index_by_hand(active: list[float], candidate: list[float]) -> float:
     return total
 
 
+@settings(deadline=None)
 @given(arrays(np.float64, (2, FEWEST_FOR_STABILITY), elements=st.floats(0, 1) | SCORES))
 def test_the_stability_index_is_its_definition(scores: np.ndarray) -> None:
     found = stability(*scores)
