@@ -76,10 +76,8 @@ def joined(device: str = "auto", environment: Mapping[str, str] = os.environ) ->
         return
     on_gpu = place.type == "cuda"
     distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=_PATIENCE, device_id=place if on_gpu else None)
-    try:
-        yield World(distributed.get_rank(), distributed.get_world_size()), place
-    finally:
-        distributed.destroy_process_group()
+    yield World(distributed.get_rank(), distributed.get_world_size()), place
+    distributed.destroy_process_group()  # not after an error: it would wait for processes that are elsewhere
 
 
 def _device(wanted: str, local_rank: int | None) -> torch.device:

@@ -49,8 +49,11 @@ class Journal:
                 self._events.add_scalar(f"epoch/{name}", value, record.step)
         for label in self._labels:
             self._events.add_scalar(f"average_precision/{label}", record.average_precision[label], record.step)
-        self._events.flush()
         self._write(history)
+
+    def flush(self) -> None:
+        """All that was told is on its way to the disk: before a checkpoint, which a resumed run trusts to be behind."""
+        self._events.flush()
 
     def _write(self, history: Sequence[EpochRecord]) -> None:
         text = history_csv(history, self._labels).encode()

@@ -286,15 +286,16 @@ class _Loop:
             seconds=sums.training_s + validation_s,
         )
         best = position.close(record)
+        if self.journal is not None:
+            self.journal.epoch(position.history)
         if best:
             self._save(BEST)
         self._save(LAST)
-        if self.journal is not None:
-            self.journal.epoch(position.history)
         self.display.end(record, best=best)
 
     def _save(self, name: str) -> None:
-        if self.world.first:
+        if self.journal is not None:
+            self.journal.flush()
             where = {"identity": self.identity.to_dict(), "origin": self.origin, "position": self.position.to_dict()}
             write_checkpoint(self.folder / name, where | self.learner.state())
 

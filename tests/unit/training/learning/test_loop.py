@@ -102,38 +102,41 @@ def run_judged(weights: Any) -> float:
     return cost / entries
 
 
-def test_equal_recipes_give_equal_weights(finished: tuple[Path, Outcome], tmp_path: Path) -> None:
+def test_a_run_that_is_interrupted_and_resumed_is_the_same_run(finished: tuple[Path, Outcome], tmp_path: Path) -> None:
+    """In the first step; in the last of an epoch, before its validation; in mid-epoch. And best.pt is a checkpoint."""
+    folder, before = tmp_path / "run", (1, 0)
     torch.manual_seed(99)  # whatever was drawn before
-    run(tmp_path / "again")
-    assert_same_run(tmp_path / "again", finished[0])
-
-
-@pytest.mark.parametrize("at", [0, 3, 6])
-def test_a_run_that_is_interrupted_and_resumed_is_the_same_run(
-    finished: tuple[Path, Outcome], tmp_path: Path, at: int
-) -> None:
-    """In the first step; in the last of an epoch, before its validation; in mid-epoch."""
-    stop = Stop()
-    first = run(tmp_path / "run", training=Interrupted(at, stop), stop=stop)
-    assert first.stopped == "interrupted"
-    assert first.epochs == at // 4
-    kept = read_checkpoint(tmp_path / "run" / LAST)["position"]
-    assert (kept["epoch"], kept["step"]) == (at // 4 + 1, at % 4 + 1)  # the step under way was finished
+    for at, where in ((0, (1, 1)), (3, (1, 4)), (6, (2, 3))):
+        training = Interrupted(at, stop := Stop())
+        outcome = run(folder, training=training, stop=stop, resume=True)
+        assert (outcome.stopped, outcome.epochs) == ("interrupted", at // 4)
+        if before[1] < 4:
+            assert training.asked[0] == before  # no photograph was read for steps that were done
+        kept = read_checkpoint(folder / LAST)["position"]
+        assert (kept["epoch"], kept["step"]) == where  # the step under way was finished
+        before = where
+    (folder / LAST).unlink()  # as if it had been killed after an epoch's best.pt and before its last.pt
     training = Training(recipe(), rows(34))
-    outcome = run(tmp_path / "run", training=training, resume=True)
-    assert outcome == Outcome(tmp_path / "run", 3, finished[1].best_epoch, finished[1].best_map, "finished")
-    assert_same_run(tmp_path / "run", finished[0])
-    if at == 6:
-        assert training.asked[0] == (2, 3)  # no photograph was read for steps that were done
+    outcome = run(folder, training=training, resume=True)
+    assert training.asked == [(2, 0), (3, 0)]
+    assert outcome == Outcome(folder, 3, finished[1].best_epoch, finished[1].best_map, "finished")
+    assert_same_run(folder, finished[0])
 
 
-def test_a_run_that_dies_is_resumed_from_its_last_checkpoint(finished: tuple[Path, Outcome], tmp_path: Path) -> None:
-    class Dying(Training):
-        def epoch(self, epoch: int, first_step: int = 0) -> Iterator[list[Micro]]:
-            for step, batches in enumerate(super().epoch(epoch, first_step), first_step):
-                if (epoch, step) == (2, 3):
-                    raise KeyError("a bug, say")
-                yield batches
+class Dying(Training):
+    """In the second epoch, one step after a checkpoint."""
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[list[Micro]]:
+        for step, batches in enumerate(super().epoch(epoch, first_step), first_step):
+            if (epoch, step) == (2, 3):
+                raise KeyError("a bug, say")
+            yield batches
+
+
+def test_a_run_that_dies_is_resumed_and_its_events_hold_each_step_once(
+    finished: tuple[Path, Outcome], tmp_path: Path
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     with pytest.raises(KeyError):
         run(tmp_path / "run", training=Dying(recipe(), rows(34)))
@@ -141,40 +144,27 @@ def test_a_run_that_dies_is_resumed_from_its_last_checkpoint(finished: tuple[Pat
     assert (kept["epoch"], kept["step"]) == (2, 2)  # checkpoint_steps
     run(tmp_path / "run", resume=True)
     assert_same_run(tmp_path / "run", finished[0])
-
-
-def test_events_hold_each_step_once_after_a_resumption(tmp_path: Path) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    class Dying(Training):
-        def epoch(self, epoch: int, first_step: int = 0) -> Iterator[list[Micro]]:
-            for step, batches in enumerate(super().epoch(epoch, first_step), first_step):
-                if (epoch, step) == (2, 3):
-                    raise KeyError("one step after the checkpoint")
-                yield batches
-
-    chosen = recipe(epochs=2)
-    with pytest.raises(KeyError):
-        run(tmp_path / "run", chosen, training=Dying(chosen, rows(34)))
-    run(tmp_path / "run", chosen, resume=True)
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
-    assert [event.step for event in events.Scalars("step/loss")] == list(range(1, 9))
-    assert [event.step for event in events.Scalars("epoch/mean_average_precision")] == [4, 8]
+    assert [event.step for event in events.Scalars("step/loss")] == list(range(1, 13))
+    assert [event.step for event in events.Scalars("epoch/mean_average_precision")] == [4, 8, 12]
     written = [float(line["validation_loss"]) for line in history(tmp_path / "run")]
     assert [event.value for event in events.Scalars("epoch/validation_loss")] == pytest.approx(written)
 
 
-def test_a_run_killed_between_its_two_checkpoints_goes_on_from_the_better(
-    finished: tuple[Path, Outcome], tmp_path: Path
-) -> None:
-    run(tmp_path / "run", recipe(patience=1), training=(training := Training(recipe(), rows(34))), resume=True)
-    (tmp_path / "run" / LAST).unlink()
-    training.asked.clear()
-    best = read_checkpoint(tmp_path / "run" / BEST)["position"]["epoch"]
-    run(tmp_path / "run", training=training, resume=True)
-    assert [epoch for epoch, _ in training.asked] == list(range(best, 4))
-    assert history(tmp_path / "run") == history(finished[0])
+def test_a_signal_that_ends_the_loading_processes_too_is_an_interruption(tmp_path: Path) -> None:
+    class Losing(Interrupted):
+        def epoch(self, epoch: int, first_step: int = 0) -> Iterator[list[Micro]]:
+            for batches in super().epoch(epoch, first_step):
+                if self.stop.wanted:
+                    raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated.")
+                yield batches
+
+    stop = Stop()
+    assert run(tmp_path / "run", training=Losing(2, stop), stop=stop).stopped == "interrupted"
+    assert read_checkpoint(tmp_path / "run" / LAST)["position"]["step"] == 2
+    with pytest.raises(RuntimeError, match="DataLoader worker"):  # nobody asked for a stop
+        run(tmp_path / "run", training=Losing(3, stop), stop=Stop(), resume=True)
 
 
 def test_a_finished_run_has_nothing_left_to_do(finished: tuple[Path, Outcome]) -> None:
@@ -196,10 +186,11 @@ def test_a_run_stops_when_it_gets_no_better(tmp_path: Path, monkeypatch: pytest.
         return Judgement(0.1, dict.fromkeys(LABELS, next(maps)))
 
     monkeypatch.setattr(loop, "validate", judged)
-    outcome = run(tmp_path / "run", recipe(epochs=9, patience=2))
+    chosen = recipe(epochs=9, patience=2)
+    outcome = run(tmp_path / "run", chosen, training=Training(chosen, rows(16)))
     assert outcome == Outcome(tmp_path / "run", 4, 2, 0.75, "early")  # as good is not better
     assert all(torch.equal(value, seen[1][name]) for name, value in best_weights(tmp_path / "run").items())
-    assert run(tmp_path / "run", recipe(epochs=9, patience=2), resume=True).stopped == "early"
+    assert run(tmp_path / "run", chosen, training=Training(chosen, rows(16)), resume=True).stopped == "early"
 
 
 @pytest.mark.parametrize("accumulation", [1, 2])
@@ -212,11 +203,12 @@ def test_a_batch_is_one_optimiser_step(tmp_path: Path, monkeypatch: pytest.Monke
         return plain(self, *args, **kwargs)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", counted)
-    run(tmp_path / "run", recipe(epochs=2, accumulation=accumulation))
-    assert len(calls) == 8
-    assert calls[:4] == pytest.approx([0.25e-3, 0.5e-3, 0.75e-3, 1e-3])  # linear warm-up over the first epoch
+    chosen = recipe(epochs=3, accumulation=accumulation)
+    run(tmp_path / "run", chosen, training=Training(chosen, rows(16)))
+    assert len(calls) == 6  # two steps an epoch
+    assert calls[:2] == pytest.approx([0.5e-3, 1e-3])  # linear warm-up over the first epoch
     cosine = [1e-7 + (1e-3 - 1e-7) * (1 + math.cos(math.pi * n / 4)) / 2 for n in range(4)]
-    assert calls[4:] == pytest.approx(cosine)
+    assert calls[2:] == pytest.approx(cosine)
 
 
 def test_a_folder_with_a_run_is_not_written_over(finished: tuple[Path, Outcome]) -> None:
