@@ -8,6 +8,7 @@ import sys
 BENCHMARKS = (
     "stages",
     "preprocess",
+    "data_path",
     "forward",
     "heatmap",
     "gpu",
