@@ -54,7 +54,8 @@ class TrainingBatches:
     the same rows, varied in the same way, however many they are. Use one `epoch` at a time.
 
     RunError where there are no rows, where the batch cannot be cut like that, or where the cache is of another
-    preprocessing than the recipe's; CacheMiss where photographs are not in it. `workers` overrides the recipe's.
+    preprocessing than the recipe's; CacheMiss where photographs are not in it. `workers` overrides the recipe's, and
+    `vary_on_device` where pictures are varied: None means on the device where it is not a CPU, else by the workers.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class TrainingBatches:
         rank: int = 0,
         processes: int = 1,
         workers: int | None = None,
+        vary_on_device: bool | None = None,
     ) -> None:
         _check_cache(cache, rows, recipe.cache_spec)
         self.labels = tuple(labels)
@@ -79,11 +81,12 @@ class TrainingBatches:
         self._numbers = [a * processes + rank for a in range(recipe.optimisation.accumulation)]
         self._to = _Device(recipe.preprocess, self.targets, self.known, device)
         augment = Augment(recipe.augmentation, recipe.preprocess.image_size, erased=_mean_colour(recipe.preprocess))
-        self._augment_here = augment if device.type != "cpu" else None
+        here = device.type != "cpu" if vary_on_device is None else vary_on_device
+        self._augment_here = augment if here else None
         self._pictures = Pictures(
             cache,
             rows,
-            None if self._augment_here else augment,
+            None if here else augment,
             workers=worker_count(recipe.data.workers) if workers is None else workers,
             pin=device.type == "cuda",
             keep=True,

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 _KEPT_BYTES: Final = 256 << 20
 """Memory that a loading process holds on to between batches."""
+_DIED: Final = (
+    "a process that loads photographs died: most often there is too little memory, or too little shared memory "
+    "(/dev/shm, small in a container unless it is told otherwise): choose fewer data.workers, or give more"
+)
 
 
 class Pictures:
@@ -74,7 +78,18 @@ class Pictures:
         One at a time: the next call ends the one before.
         """
         self._asked.batches = asked
-        for loaded in self._loader:
+        batches = iter(self._loader)
+        while True:
+            try:
+                loaded = next(batches)
+            except StopIteration:
+                return
+            except (ConnectionError, EOFError, FileNotFoundError) as error:  # its pictures went with it
+                raise TrainingError(_DIED) from error
+            except RuntimeError as error:
+                if "worker" not in str(error):
+                    raise
+                raise TrainingError(_DIED) from error
             if isinstance(loaded, TrainingError):
                 raise loaded
             yield loaded

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from ocunet_pacs.imaging.preprocess import PreprocessSpec, to_tensor_array
 from training.data.batches import PlainBatches, TrainingBatches, normalise
 from training.data.cache import PixelCache
+from training.data.loading import worker_count
 from training.data.manifest import targets
 from training.errors import CacheMiss, RunError
 from training.recipe import recipe_of
@@ -75,6 +78,29 @@ def test_worker_processes_change_nothing_and_serve_epoch_after_epoch(filled, eye
         for one, other in zip(alone.epoch(epoch), helped.epoch(epoch), strict=True):
             assert torch.equal(one[0].images, other[0].images)
             assert torch.equal(one[0].indices, other[0].indices)
+
+
+def test_it_does_not_matter_who_varies_the_pictures(filled, eyes):
+    """As on a GPU: the pictures are varied a batch at a time where they arrive."""
+    made = TrainingBatches(filled, eyes.rows, LABELS, recipe(4, 2), device=CPU, workers=0, vary_on_device=True)
+    for one, other in zip(made.epoch(3), batches(filled, eyes, recipe(4, 2)).epoch(3), strict=True):
+        assert all(torch.equal(a.images, b.images) for a, b in zip(one, other, strict=True))
+
+
+def test_nobody_else_s_randomness_is_used_up(filled, eyes):
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002 -- what must not be used
+    list(batches(filled, eyes, recipe()).epoch(0))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+
+
+def test_processors_are_shared_among_the_processes_of_a_machine(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(16)))
+    assert worker_count("auto") == 16
+    for local, share in ((4, 4), (32, 1)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(local))
+        assert worker_count("auto") == share
+    assert worker_count(0) == 0
 
 
 def test_epochs_and_seeds_differ(filled, eyes):
