@@ -170,18 +170,38 @@ def _label_auroc(comparison: Comparison, rule: Rule) -> Iterator[Condition]:
 
 
 def _urgent_sensitivity(comparison: Comparison, rule: Rule) -> Iterator[Condition]:
-    if rule.urgent_sensitivity is None:
-        return
+    """Together, so that one photograph more or less of one label decides nothing; and each, where more than chance."""
     meant = [one for one in comparison.labels.values() if BY_NAME[one.label].urgency in rule.urgencies]
-    enough = [one for one in meant if one.first.positives >= rule.urgent_positives]
-    few = [one.label for one in meant if one not in enough]
-    said = f"urgent label with {rule.urgent_positives} positives or more"
-    yield _worst_label(
-        "sensitivity to each urgent label, difference",
-        {one.label: one.differences["sensitivity"].value for one in enough},
-        rule.urgent_sensitivity,
-        f"{said}; with fewer, so not judged: {', '.join(few)}" if few else said,
-    )
+    if rule.urgent_sensitivity is not None:
+        name = "sensitivity to urgent labels, difference"
+        positives = sum(one.first.positives for one in meant)
+        found = sum(one.decisions.newly_found for one in meant)
+        missed = sum(one.decisions.newly_missed for one in meant)
+        if positives:
+            note = f"of {positives} positives {found} newly found, {missed} newly missed"
+            yield _at_least(name, (found - missed) / positives, rule.urgent_sensitivity, note)
+        else:
+            yield Condition(
+                name,
+                passed=True,
+                figure=None,
+                limit=rule.urgent_sensitivity,
+                note="nothing to judge by: no positive of an urgent label",
+            )
+    if rule.urgent_label_lower:
+        enough = {
+            one.label: one.differences["sensitivity"].high
+            for one in meant
+            if one.first.positives >= rule.urgent_positives
+        }
+        few = [one.label for one in meant if one.label not in enough]
+        said = f"urgent label with {rule.urgent_positives} positives or more"
+        yield _worst_label(
+            "sensitivity to each urgent label, upper bound of the difference",
+            enough,
+            0.0,
+            f"{said}; not judged: {', '.join(few)}" if few else said,
+        )
 
 
 def _calibration(error: float, rule: Rule) -> Iterator[Condition]:
@@ -211,5 +231,4 @@ def _counted(one: LabelComparison, positives: int) -> bool:
 
 def _not_asked(rule: Rule) -> Iterator[str]:
     yield from (name for name, value in rule.model_dump().items() if value is None)
-    if not rule.unseen:
-        yield "unseen"
+    yield from (name for name in ("unseen", "urgent_label_lower") if not getattr(rule, name))

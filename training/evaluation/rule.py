@@ -46,13 +46,17 @@ class Rule(BaseModel):
         int, Field(ge=1, description="positives that a label needs for that; with fewer the bound is always far below")
     ] = 50
     urgent_sensitivity: Annotated[
-        Least, Field(description="difference of each urgent label's sensitivity at the thresholds, where it has enough")
+        Least,
+        Field(description="difference of the sensitivity at the thresholds, to all urgent labels' positives together"),
     ] = 0.0
-    urgencies: Annotated[tuple[Urgency, ...], Field(description="urgencies of the labels meant by that")] = (
+    urgent_label_lower: Annotated[
+        bool, Field(description="refuse as well where the sensitivity to one urgent label is lower beyond chance")
+    ] = True
+    urgencies: Annotated[tuple[Urgency, ...], Field(description="urgencies of the labels meant by these two")] = (
         Urgency.URGENT,
         Urgency.EMERGENCY,
     )
-    urgent_positives: Annotated[int, Field(ge=1, description="positives that an urgent label needs for that")] = 5
+    urgent_positives: Annotated[int, Field(ge=1, description="positives that an urgent label needs for the second")] = 5
     calibration_error: Annotated[
         float | None, Field(ge=0.0, le=1.0, description="at most: the candidate's expected calibration error, mean")
     ] = 0.08

@@ -146,7 +146,7 @@ def test_a_worse_one_is_refused_with_its_figures_and_nothing_changes(site: Path)
     assert done.exit_code == 1
     lines = refused(done)
     assert any("mean average precision" in line and "-0.01" in line for line in lines)
-    assert any("sensitivity to each urgent label" in line and "ODE" in line for line in lines)
+    assert any("sensitivity to urgent labels" in line and "newly missed" in line for line in lines)
     assert not any("patients judged" in line for line in lines)
     assert (site / "bundles" / "active").resolve() == site / "bundles" / "better"
     assert (site / "bundles" / "active.promotions.jsonl").read_bytes() == before

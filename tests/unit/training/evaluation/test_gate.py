@@ -50,34 +50,53 @@ def test_the_same_again_passes_everything():
     assert said.passed
     assert said.reasons == ()
     assert said.not_asked == ()
-    assert len(said.conditions) == 9
+    assert len(said.conditions) == 10
 
 
 def test_worse_order_of_one_label_is_refused_though_the_mean_may_fall():
-    rule = Rule(draws=200, mean_average_precision=-1.0, urgent_sensitivity=-1.0, calibration_error=None)
+    rule = Rule(
+        draws=200,
+        mean_average_precision=-1.0,
+        urgent_sensitivity=-1.0,
+        urgent_label_lower=False,
+        calibration_error=None,
+    )
     assert failed(spoken(), spoken(shift=2.0), rule) == ["AUROC of each label, lower bound of the difference"]
     assert failed(spoken(), spoken(shift=2.0), rule.model_copy(update={"label_auroc_positives": 390})) == []
 
 
 def test_a_worse_mean_is_refused():
-    rule = Rule(draws=200, label_auroc=None, urgent_sensitivity=None, calibration_error=None)
+    rule = Rule(draws=200, label_auroc=None, urgent_sensitivity=None, urgent_label_lower=False, calibration_error=None)
     assert failed(spoken(), spoken(shift=2.0), rule) == ["mean average precision, lower bound of the difference"]
 
 
 def test_an_emergency_that_is_newly_missed_is_refused_and_one_of_another_label_is_not():
     active = spoken()
-    for label, expected in ((1, ["sensitivity to each urgent label, difference"]), (0, [])):
+    for label, expected in ((1, ["sensitivity to urgent labels, difference"]), (0, [])):
         thresholds = active.thresholds.copy()
         missed = active.probabilities[(active.targets[:, label] > 0) & active.positive[:, label], label].min()
         thresholds[label] = np.nextafter(missed, 1.0)
         assert failed(active, dataclasses.replace(active, thresholds=thresholds)) == expected
 
 
-def test_a_label_with_few_positives_is_named_and_not_judged():
+def test_one_urgent_label_that_is_found_less_is_refused_though_others_make_up_for_it():
+    active = dataclasses.replace(spoken(), labels=("CRVO", "ODE", "PT"), thresholds=[0.8, 0.5, 0.5])
+    thresholds = np.array([0.3, 0.65, 0.5])
+    rule = Rule(draws=200, mean_specificity=-1.0)
+    said = failed(active, dataclasses.replace(active, thresholds=thresholds), rule)
+    assert said == ["sensitivity to each urgent label, upper bound of the difference"]
+    assert failed(active, dataclasses.replace(active, thresholds=np.array([0.3, 0.5, 0.5])), rule) == []
+
+
+def test_urgent_labels_without_enough_positives_are_named_and_pass():
     said = decide(compare(spoken(), spoken(), draws=100), Rule(draws=100, urgent_positives=399), PROVEN)
-    urgent = said.conditions[-2]
-    assert urgent.passed
-    assert urgent.note.startswith("nothing to judge by")
+    each = said.conditions[-2]
+    assert each.passed
+    assert each.note == "nothing to judge by: no urgent label with 399 positives or more; not judged: ODE"
+    nothing = spoken()
+    nothing.targets[:, 1] = 0.0
+    together = decide(compare(nothing, nothing, draws=100), Rule(draws=100), PROVEN).conditions[-3]
+    assert (together.passed, "nothing to judge by" in together.note) == (True, True)
 
 
 def test_more_alarms_are_refused():
