@@ -31,7 +31,7 @@ Statistic = Callable[[Judged], Figure]
 def average_precision(judged: Judged) -> Figure:
     """Of the order of the logits, which never saturate; nan without a positive or a negative."""
     rankings = _rankings(judged)
-    return lambda weights: np.array([r.average_precision(weights[rows]) for r, rows in rankings]).reshape(
+    return lambda weights: np.array([one.average_precision(weights) for one in rankings]).reshape(
         len(rankings), weights.shape[1]
     )
 
@@ -39,9 +39,7 @@ def average_precision(judged: Judged) -> Figure:
 def auroc(judged: Judged) -> Figure:
     """Of the order of the logits; nan without a positive or a negative."""
     rankings = _rankings(judged)
-    return lambda weights: np.array([r.auroc(weights[rows]) for r, rows in rankings]).reshape(
-        len(rankings), weights.shape[1]
-    )
+    return lambda weights: np.array([one.auroc(weights) for one in rankings]).reshape(len(rankings), weights.shape[1])
 
 
 def sensitivity(judged: Judged) -> Figure:
@@ -72,7 +70,10 @@ def brier(judged: Judged) -> Figure:
 
 
 def calibration_error(judged: Judged) -> Figure:
-    """Expected calibration error over 15 bins of equal width; nan where nothing is known. See `calibration`."""
+    """Expected calibration error over 15 bins of equal width; nan where nothing is known. See `calibration`.
+
+    It grows with chance in the bins, so resamplings lie above it: of an interval of it only differences mean something.
+    """
     parts = [
         (*_bins(judged.probabilities[known, column], judged.targets[known, column]), known)
         for column, known in enumerate(judged.known.T)
@@ -112,9 +113,9 @@ def mean_over_labels(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return _ratio(np.where(defined, values, 0.0).sum(axis=0), defined.sum(axis=0).astype(np.float64))
 
 
-def _rankings(judged: Judged) -> Sequence[tuple[Ranking, NDArray[np.bool_]]]:
+def _rankings(judged: Judged) -> Sequence[Ranking]:
     return [
-        (Ranking.of(judged.targets[known, column], judged.logits[known, column]), known)
+        Ranking.of(judged.targets[:, column], judged.logits[:, column], known)
         for column, known in enumerate(judged.known.T)
     ]
 

@@ -7,7 +7,7 @@ that order: drawing rows with replacement is giving each row a multiplicity, and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -17,74 +17,98 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
-    """Rows from the highest score to the lowest, cut into runs.
+    """Rows from the highest score to the lowest, cut below each score that a positive has: these are the steps.
 
-    A run is the rows of one score where a positive is among them, or all the negatives between two such scores: these
-    have no influence on each other's part of either figure. `order` (rows,) indexes what was ranked; `starts` (runs,)
-    are where runs begin in it; `positives` are the positive rows, in order; `positive_starts` are where these change
-    run, and `positive_runs` which runs those are.
+    All indices are into the rows that are weighted. `order` are the ranked rows; `starts` (steps, or one more for the
+    rows below the last step) are where steps begin in it. `positives` are the positive rows in order, and
+    `positive_starts` (steps,) where their steps begin. `tied` are the negative rows whose score a positive has,
+    `tied_starts` where the step changes among them and `tied_steps` which steps those are.
     """
 
     order: NDArray[np.intp]
     starts: NDArray[np.intp]
     positives: NDArray[np.intp]
     positive_starts: NDArray[np.intp]
-    positive_runs: NDArray[np.intp]
+    tied: NDArray[np.intp]
+    tied_starts: NDArray[np.intp]
+    tied_steps: NDArray[np.intp]
 
     @classmethod
-    def of(cls, truth: ArrayLike, score: ArrayLike) -> Self:
-        """`truth` (rows,) is 0 or 1, `score` (rows,) any number. ValueError for a score that is none."""
+    def of(cls, truth: ArrayLike, score: ArrayLike, known: ArrayLike | None = None) -> Self:
+        """`truth` (rows,) is 0 or 1, `score` (rows,) any number; rows that are not `known` (rows,) have no rank.
+
+        ValueError for a known score that is no number.
+        """
         wanted, scores = np.asarray(truth) > 0.5, np.asarray(score, np.float64)
         if wanted.ndim != 1 or wanted.shape != scores.shape:
             raise ValueError(f"truth and score must be two rows of one length, not {wanted.shape} and {scores.shape}")
-        if np.isnan(scores).any():
+        rows = np.arange(len(scores)) if known is None else np.flatnonzero(known)
+        if np.isnan(scores[rows]).any():
             raise ValueError("a score is not a number")
-        order = np.argsort(-scores, kind="stable")
-        wanted, scores = wanted[order], scores[order]
-        tie_starts = np.flatnonzero(np.r_[True, scores[1:] != scores[:-1]][: len(scores)])
-        with_positive = np.logical_or.reduceat(wanted, tie_starts) if len(tie_starts) else np.zeros(0, np.bool_)
-        opens = with_positive | np.r_[True, with_positive[:-1]][: len(tie_starts)]
-        run_of_row = np.repeat(np.cumsum(opens) - 1, np.diff(np.r_[tie_starts, len(scores)]))
-        runs_of_positives = run_of_row[wanted]
-        changes = np.flatnonzero(np.r_[True, runs_of_positives[1:] != runs_of_positives[:-1]][: wanted.sum()])
-        return cls(order, tie_starts[opens], order[wanted], changes, runs_of_positives[changes])
+        rows = rows[np.argsort(-scores[rows], kind="stable")]
+        wanted, scores = wanted[rows], scores[rows]
+        score_of_row = np.cumsum(_changes(scores)) - 1
+        has_positive = np.zeros(len(rows), np.bool_)
+        has_positive[score_of_row[wanted]] = True  # by score
+        tied = has_positive[score_of_row] & ~wanted
+        # A step ends with the last row of a score that a positive has.
+        last = np.r_[score_of_row[1:] != score_of_row[:-1], True][: len(rows)]
+        ends = np.flatnonzero(last & has_positive[score_of_row]) + 1
+        step_of_row = np.searchsorted(ends, np.arange(len(rows)), side="right")
+        positive_steps, tied_steps = step_of_row[wanted], step_of_row[tied]
+        return cls(
+            rows,
+            np.r_[0, ends][: len(ends) + 1 if len(ends) and ends[-1] < len(rows) else len(ends)],
+            rows[wanted],
+            np.flatnonzero(_changes(positive_steps)),
+            rows[tied],
+            np.flatnonzero(_changes(tied_steps)),
+            tied_steps[_changes(tied_steps)],
+        )
 
     @property
     def defined(self) -> bool:
         """Whether there is a positive and a negative; without both no order is better than another."""
         return 0 < len(self.positives) < len(self.order)
 
-    def counts(self, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Positives and negatives in each run, (runs, draws) each, under the multiplicities (rows, draws)."""
-        everything = np.add.reduceat(weights[self.order], self.starts, axis=0)
-        positive = np.zeros_like(everything)
-        positive[self.positive_runs] = np.add.reduceat(weights[self.positives], self.positive_starts, axis=0)
-        return positive, everything - positive
-
     def average_precision(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(draws,): the precision at each step of the curve, weighted by the recall that the step adds.
+        """(draws,), from multiplicities (rows, draws): precision at each step, weighted by the recall that it adds.
 
         nan for a draw without positives or without negatives. No interpolation, as in scikit-learn.
         """
         if not self.defined:
             return np.full(weights.shape[1], np.nan)
-        positive, negative = self.counts(weights)
-        found, wrong = positive.cumsum(axis=0), negative.cumsum(axis=0)
-        called = found + wrong
-        precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
-        return _ratio((positive * precision).sum(axis=0), found[-1], defined=(found[-1] > 0) & (wrong[-1] > 0))
+        positive, called, everything = self._steps(weights)
+        found = positive.cumsum(axis=0)
+        all_found = found[-1].copy()
+        precision = np.divide(found, called, out=found, where=called > 0)  # where nothing is called, found is 0
+        precision *= positive
+        return _ratio(precision.sum(axis=0), all_found, defined=(all_found > 0) & (everything > all_found))
 
     def auroc(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(draws,): the share of pairs of a positive and a negative that are in order; a tie is half a pair.
+        """(draws,), from multiplicities (rows, draws): the share of pairs of a positive and a negative in order.
 
-        nan for a draw without positives or without negatives.
+        A tie is half a pair. nan for a draw without positives or without negatives.
         """
         if not self.defined:
             return np.full(weights.shape[1], np.nan)
-        positive, negative = self.counts(weights)
+        positive, called, everything = self._steps(weights)
         found = positive.cumsum(axis=0)
-        pairs = found[-1] * negative.sum(axis=0)
-        return _ratio((negative * (found - positive / 2)).sum(axis=0), pairs, defined=pairs > 0)
+        negatives = everything - found[-1]
+        below = negatives - (called - found)
+        if len(self.tied):
+            below[self.tied_steps] += np.add.reduceat(weights[self.tied], self.tied_starts, axis=0) / 2
+        pairs = found[-1] * negatives
+        return _ratio((positive * below).sum(axis=0), pairs, defined=pairs > 0)
+
+    def _steps(
+        self, weights: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """The positives of each step and the rows down to its end, (steps, draws) both, and all rows (draws,)."""
+        positive = np.add.reduceat(weights[self.positives], self.positive_starts, axis=0)
+        called = np.add.reduceat(weights[self.order], self.starts, axis=0)
+        np.cumsum(called, axis=0, out=called)
+        return positive, called[: len(positive)], called[-1]
 
 
 def average_precision(truth: ArrayLike, score: ArrayLike) -> float:
@@ -104,3 +128,8 @@ def _ratio(
 ) -> NDArray[np.float64]:
     out: NDArray[np.float64] = np.full(below.shape, np.nan)
     return np.divide(above, below, out=out, where=defined)
+
+
+def _changes(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where a value is not the one before it; the first is."""
+    return np.concatenate([np.ones(1, np.bool_), values[1:] != values[:-1]])[: len(values)]

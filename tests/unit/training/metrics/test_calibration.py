@@ -12,7 +12,7 @@ sayings = st.lists(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(sayings, st.sampled_from([1, 4, 15]))
 def test_it_is_the_sum_over_bins_of_share_times_gap(pairs, bins):
     truth, said = (np.array(part, float) for part in zip(*pairs, strict=True))
@@ -24,7 +24,7 @@ def test_it_is_the_sum_over_bins_of_share_times_gap(pairs, bins):
     assert expected_calibration_error(said, truth, bins) == pytest.approx(expected, abs=1e-12)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(sayings)
 def test_bins_of_equal_mass_hold_every_row_once_and_never_part_equal_probabilities(pairs):
     truth, said = (np.array(part, float) for part in zip(*pairs, strict=True))

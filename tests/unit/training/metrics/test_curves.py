@@ -9,7 +9,7 @@ from tests.unit.training.metrics.drawn import scored
 from training.metrics.curves import curve
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(scored())
 def test_the_points_are_scikit_learns(drawn):
     truth, score = drawn

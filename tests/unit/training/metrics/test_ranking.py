@@ -10,7 +10,7 @@ from tests.unit.training.metrics.drawn import scored
 from training.metrics.ranking import Ranking, auroc, average_precision
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(scored())
 def test_both_are_scikit_learns(drawn):
     truth, score = drawn
@@ -19,7 +19,7 @@ def test_both_are_scikit_learns(drawn):
     assert auroc(truth, score) == pytest.approx(roc_auc_score(truth, score), abs=1e-12)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(scored(), st.integers(0, 2**32))
 def test_a_multiplicity_is_the_row_so_many_times(drawn, seed):
     truth, score = drawn
