@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from ocunet_pacs.domain.labels import BY_NAME
 from ocunet_pacs.model.manifest import Manifest, Provenance
+from tests.unit.training.evaluation.judgements import make_random, make_summary
 from tests.unit.training.export.conftest import LABELS, NOW, RECIPE
 from training.cli.main import app
 from training.errors import RunError
@@ -91,6 +93,34 @@ def test_figures_come_with_their_intervals_and_doubts(exported, report):
     without = model_card(exported[1])
     assert "No evaluation on other photographs is given here." in without
     assert "mAP 0.75" in without
+
+
+def test_it_reads_what_the_evaluation_writes(tmp_path):
+    """The two packages know nothing of each other: the file between them is the contract."""
+    judgement = make_random()
+    summary = make_summary(judgement)
+    path = tmp_path / "report.json"
+    path.write_bytes(summary.to_json())
+    read = read_evaluated(path)
+    assert read.bundle_sha256 == judgement.bundle.digest
+    assert (read.photographs, read.groups, read.scored) == tuple(
+        summary.data[name] for name in ("photographs", "groups", "scored")
+    )
+    assert read.remarks == tuple(remark.text for remark in summary.remarks)
+    assert [part.value for part in read.sources] == [
+        part.value for cut in summary.slices if cut.by == "source" for part in cut.slices
+    ]
+    for label in summary.labels:
+        figure = read.labels[label.label]
+        assert (figure.positives, figure.negatives) == (label.positives, label.negatives)
+        for name, estimate in label.figures.items():
+            found = figure.figures[name]
+            np.testing.assert_equal((found.value, found.low, found.high), (estimate.value, estimate.low, estimate.high))
+    for name, estimate in summary.means.items():
+        np.testing.assert_equal(read.means[name].value, estimate.value)
+    found = rows(model_card(judgement.bundle, read), "Metrics")
+    assert found["RD"][1] == "undefined", "nothing is known of it"
+    assert "undefined" not in found["mean"], "every column is a figure of the evaluation's"
 
 
 def test_the_authors_notes_stand_where_they_belong(exported):
