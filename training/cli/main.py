@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from training.cli import card, compare, evaluate, harvest, manifest, promote, recipe, train
+from training.cli import card, check, compare, evaluate, harvest, manifest, promote, recipe, split, train
 
 _EXTRA: Final = frozenset({"imagehash", "matplotlib", "sklearn", "tensorboard"})
 
@@ -25,12 +25,14 @@ app = typer.Typer(
 )
 
 app.command("card")(card.card)
+app.command("check")(check.check)
 app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
 app.command("harvest")(harvest.harvest)
 app.command("manifest")(manifest.manifest)
 app.command("promote")(promote.promote)
 app.command("recipe")(recipe.recipe)
+app.command("split")(split.split)
 app.command("train")(train.train)
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from training.data.near_copies import find_copies
+from training.data.photo_fields import read_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from training.data.manifest import Manifest, Row
+    from training.data.photo_fields import Fields, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,24 @@ class Duplicate:
             return "the same file"
         turned = f"turned by {self.angle} degrees" if self.angle else ""
         return ", ".join(filter(None, ("mirrored" if self.mirrored else "", turned, f"likeness {self.likeness:.2f}")))
+
+
+def find_duplicates(
+    manifest: Manifest, *, workers: int, progress: Progress, fields: Fields | None = None
+) -> list[Duplicate]:
+    """Every pair of rows that show the same photograph: first the same files, then copies, by likeness.
+
+    `workers` processes read and compare (0: this one). A photograph that cannot be read is compared with nothing; who
+    wants to list those calls `read_fields`, and gives the `fields` here.
+    """
+    fields = fields or read_fields(manifest, workers=workers, progress=progress)
+    often = Counter(row.key for row in manifest.rows)
+    same = [Duplicate(key, key) for key, times in often.items() if times > 1]
+    copies = [
+        Duplicate(fields.keys[copy.first], fields.keys[copy.second], *copy[2:])
+        for copy in find_copies(fields, workers=workers, progress=progress)
+    ]
+    return [*same, *sorted(copies, key=lambda pair: -pair.likeness)]
 
 
 def group_duplicates(manifest: Manifest, duplicates: Iterable[Duplicate]) -> Manifest:

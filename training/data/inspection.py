@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import multiprocessing
 import os
 import signal
-import threading
 from collections import deque
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydicom.datadict import tag_for_keyword
@@ -26,11 +23,11 @@ from pydicom.datadict import tag_for_keyword
 from ocunet_pacs.domain.errors import BadInput
 from ocunet_pacs.domain.study import ReasonCode
 from ocunet_pacs.imaging.anyfile import is_photograph
-from ocunet_pacs.imaging.confined import settle_limits, silence
 from ocunet_pacs.imaging.decode import frames, open_photograph, photograph_pixels
 from ocunet_pacs.imaging.elements import text
 from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.imaging.part10 import opened
+from training.data.processes import pool
 from training.errors import RunError
 
 if TYPE_CHECKING:
@@ -213,14 +210,14 @@ def _elsewhere(paths: Sequence[Path], workers: int, task: _Task) -> Iterator[tup
     waiting = [places[first : first + _FILES_A_TASK] for first in range(0, len(paths), _FILES_A_TASK)]
     while waiting:
         done: set[range] = set()
-        with _pool(min(workers, len(waiting))) as pool, suppress(BrokenProcessPool):
+        with pool(min(workers, len(waiting))) as readers, suppress(BrokenProcessPool):
             try:
-                begun = {pool.submit(task, [paths[place] for place in some]): some for some in waiting}
+                begun = {readers.submit(task, [paths[place] for place in some]): some for some in waiting}
                 for future in as_completed(begun):
                     yield begun[future], future.result()
                     done.add(begun[future])
             finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+                readers.shutdown(wait=False, cancel_futures=True)
         waiting = [some for some in waiting if some not in done]
         if waiting and not done:
             _prove_that_processes_start()
@@ -236,9 +233,9 @@ def _one_by_one(
     left = deque(places)
     while left:
         is_fresh = True
-        with _pool(1) as pool, suppress(BrokenProcessPool):
+        with pool(1) as reader, suppress(BrokenProcessPool):
             while left:
-                found = pool.submit(task, [paths[left[0]]]).result()
+                found = reader.submit(task, [paths[left[0]]]).result()
                 yield [left.popleft()], found
                 is_fresh = False
             return
@@ -250,30 +247,10 @@ def _one_by_one(
 def _prove_that_processes_start() -> None:
     """RunError where no process starts at all: then no file is to blame."""
     try:
-        with _pool(1) as pool:
-            pool.submit(os.getpid).result()
+        with pool(1) as reader:
+            reader.submit(os.getpid).result()
     except BrokenProcessPool:
         raise RunError(
             "no process starts that could read files: a script that asks for workers must do so under "
             '`if __name__ == "__main__":`; or read with 0 workers'
         ) from None
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _settle)
-
-
-def _settle() -> None:
-    """What a worker does to itself: it leaves Ctrl-C to its parent, writes nothing, and does not outlive the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    settle_limits(None)
-    silence()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(0)

@@ -49,18 +49,18 @@ def in_processes(
     waiting = deque(jobs)
     under_way: deque[tuple[Job, Future[Result]]] = deque()
     with ExitStack() as held:
-        pool = held.enter_context(_pool(workers))
+        open_pool = held.enter_context(pool(workers))
         while waiting or under_way:
             try:
                 for job in list(islice(waiting, _AHEAD * workers - len(under_way))):
-                    under_way.append((job, pool.submit(patient, job)))
+                    under_way.append((job, open_pool.submit(patient, job)))
                     waiting.popleft()
                 result = under_way[0][1].result()
             except BrokenProcessPool:
                 suspects = [job for job, _ in under_way]
                 under_way.clear()
                 yield from _one_by_one(patient, suspects, given_up)
-                pool = held.enter_context(_pool(workers))
+                open_pool = held.enter_context(pool(workers))
             else:
                 under_way.popleft()
                 yield result
@@ -88,9 +88,9 @@ def _one_by_one(
     left = deque(jobs)
     while left:
         is_fresh = True
-        with _pool(1) as pool, suppress(BrokenProcessPool):
+        with pool(1) as alone, suppress(BrokenProcessPool):
             while left:
-                result = pool.submit(work, left[0]).result()
+                result = alone.submit(work, left[0]).result()
                 left.popleft()
                 is_fresh = False
                 yield result
@@ -99,7 +99,8 @@ def _one_by_one(
             yield given_up(left.popleft())
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
+def pool(workers: int) -> ProcessPoolExecutor:
+    """Processes of one thread each that leave Ctrl-C to their parent, and do not outlive it."""
     # Started as fresh programs: a fork would inherit the locks of torch's threads.
     return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _settle)
 

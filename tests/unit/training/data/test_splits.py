@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.training.rows import row
+from training.data.duplicates import Duplicate
 from training.data.manifest import Split
 from training.data.splits import assign_splits, check_splits
 from training.errors import LeakageError, ManifestError
@@ -186,3 +187,16 @@ def test_one_group_put_on_the_other_side_is_always_found(rows, pick):
     assigned[at] = replace(assigned[at], split=next(side for side in SIDES if side is not assigned[at].split))
     with pytest.raises(LeakageError, match=rf"\b{at + 2}\b"):
         check_splits(assigned)
+
+
+def test_a_pair_of_copies_is_an_overlap_only_across_sides_and_groups():
+    rows = [row(1, split=Split.TRAIN), row(2, split=Split.TEST), row(3, split=Split.TRAIN), row(4)]
+    near = Duplicate(rows[0].key, rows[1].key, mirrored=True, angle=180, likeness=0.951)
+    check_splits(rows, [Duplicate(rows[0].key, rows[2].key), Duplicate(rows[1].key, rows[3].key)])
+    with pytest.raises(LeakageError) as caught:
+        check_splits(rows, [near])
+    assert str(caught.value) == (
+        "copies on two sides (mirrored, turned by 180 degrees, likeness 0.95): line 2 (train), 3 (test)"
+    )
+    with pytest.raises(LeakageError, match=r"^one group on two sides: [^\n]*$"):
+        check_splits([replace(one, group="one") for one in rows], [near])
