@@ -50,12 +50,12 @@ def planted(clean: RgbImage, folder: str, seed: int) -> RgbImage:
     return np.clip(noisy, 0, 255).astype(np.uint8)
 
 
-def write_folders(root: Path, patients: int, times: int = 2) -> int:
+def write_folders(root: Path, patients: int, times: int = 2, first: int = 0) -> int:
     """The collection under `root`, named FOLDER/pPATIENT_N.png; how many photographs it holds."""
     count = 0
     for folder in FOLDERS:
         (root / folder).mkdir(parents=True, exist_ok=True)
-    for patient in range(patients):
+    for patient in range(first, first + patients):
         clean = eye(patient)
         for number, folder in enumerate(FOLDERS):
             for time in range(times):

@@ -11,7 +11,8 @@ from typing import Annotated, Final
 
 import typer
 
-from training.cli import card, check, compare, evaluate, harvest, manifest, promote, recipe, split, train
+from training.cli import card, check, compare, evaluate, export, harvest, manifest, promote, recipe, split, train
+from training.cli import run as whole
 
 _EXTRA: Final = frozenset({"imagehash", "matplotlib", "sklearn", "tensorboard"})
 
@@ -28,10 +29,12 @@ app.command("card")(card.card)
 app.command("check")(check.check)
 app.command("compare")(compare.compare)
 app.command("evaluate")(evaluate.evaluate)
+app.command("export")(export.export)
 app.command("harvest")(harvest.harvest)
 app.command("manifest")(manifest.manifest)
 app.command("promote")(promote.promote)
 app.command("recipe")(recipe.recipe)
+app.command("run")(whole.run)
 app.command("split")(split.split)
 app.command("train")(train.train)
 

@@ -72,7 +72,7 @@ def train(
                 display=display,
             )
     if world.first:
-        _conclude(outcome)
+        conclude(outcome)
     if outcome.stopped == "interrupted":
         raise typer.Exit(INTERRUPTED)
 
@@ -104,7 +104,8 @@ def _tell(prepared: Prepared, manifest: Manifest) -> None:
     )
 
 
-def _conclude(outcome: Outcome) -> None:
+def conclude(outcome: Outcome) -> None:
+    """Say how a run ended."""
     ended = {
         "finished": "finished",
         "early": "stopped early, for it got no better",
