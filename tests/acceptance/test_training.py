@@ -38,7 +38,7 @@ def command(program: str, *arguments: object, cwd: Path) -> subprocess.Completed
         env=os.environ | {"PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
     assert ran.returncode == 0, f"{program} {arguments}: {ran.stdout}{ran.stderr}"
@@ -46,7 +46,7 @@ def command(program: str, *arguments: object, cwd: Path) -> subprocess.Completed
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(900)
 def test_folders_become_a_bundle_that_knows_what_was_planted(tmp_path):
     photographs = write_folders(tmp_path / "photographs", PATIENTS)
     (tmp_path / "recipe.yaml").write_text(RECIPE)
