@@ -50,6 +50,8 @@ def warped(pixels: Tensor, maps: Sequence[Matrix], side: int) -> Tensor:
         return pixels
     backward = np.linalg.inv(np.stack(maps))
     points = [_points(one, pixels.shape[-1] / side) for one in backward]
+    if len(set(points)) == 1:
+        return _sampled(pixels, torch.from_numpy(backward), side, points[0])
     seen = pixels.new_empty((*pixels.shape[:2], side, side))
     for number in sorted(set(points)):
         some = [index for index, own in enumerate(points) if own == number]
