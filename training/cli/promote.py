@@ -76,7 +76,7 @@ def promote(
         from training.cli.asking import ask_with_bar
         from training.evaluation.opinion import read_opinion
 
-        if evaluation := written[folder.resolve()]:
+        if evaluation := written.get(folder.resolve()):
             return read_opinion(evaluation)
         if photographs is None:
             raise PromotionError(f"{folder}: name the photographs to judge it by (--manifest), or its evaluation")
@@ -102,24 +102,33 @@ def promote(
 
 def _move(candidate: Path, link: Path, weighed: Weighed) -> None:
     from datetime import UTC, datetime
-    from getpass import getuser
 
     from training.evaluation.active import promote as move
 
     now = datetime.now(UTC)
-    change = move(link, candidate, expected=weighed.active, at=now, by=getuser(), decision=weighed.record())
+    change = move(link, candidate, expected=weighed.active, at=now, by=_user(), decision=weighed.record())
     before = f", before: {change.before.name}" if change.before else ""
     typer.echo(f"promoted: {change.after.name}{before}. {_TAKES_EFFECT}")
 
 
 def _roll_back(link: Path) -> None:
     from datetime import UTC, datetime
-    from getpass import getuser
 
     from training.evaluation.active import roll_back
 
-    change = roll_back(link, at=datetime.now(UTC), by=getuser())
+    change = roll_back(link, at=datetime.now(UTC), by=_user())
     typer.echo(f"active again: {change.after.name}. {_TAKES_EFFECT}")
+
+
+def _user() -> str:
+    """Who asked for it, also through sudo; the number where the user has no name."""
+    import os
+    from getpass import getuser
+
+    try:
+        return os.environ.get("SUDO_USER") or getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _show(weighed: Weighed) -> None:

@@ -72,7 +72,7 @@ def brier(judged: Judged) -> Figure:
 def calibration_error(judged: Judged) -> Figure:
     """Expected calibration error over 15 bins of equal width; nan where nothing is known. See `calibration`.
 
-    It grows with chance in the bins, so resamplings lie above it: of an interval of it only differences mean something.
+    Chance in the bins adds to it, so resamplings lie above it and an interval leans upward: judge by the value.
     """
     parts = [
         (*_bins(judged.probabilities[known, column], judged.targets[known, column]), known)

@@ -72,6 +72,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("old", "better", "worse"):
         make_bundle(folder / "bundles" / name, name, seen=TRAINED_ON.fingerprint)
     write_manifest(dataclasses.replace(TRAINED_ON, root=folder), folder / "site.csv")
+    (folder / "quick.yaml").write_text("draws: 200\n")
     random = np.random.default_rng(0)
     targets = random.random((300, len(LABELS))) < 0.4
     for name, skill in (("old", 3.0), ("better", 5.0), ("worse", 1.0)):
@@ -98,8 +99,10 @@ def site(made: Path, tmp_path: Path) -> Path:
 
 
 def promote(site: Path, *arguments: object) -> Result:
-    given = ["--active", site / "bundles" / "active", "--manifest", site / "site.csv", *arguments]
-    return CliRunner().invoke(app, ["promote", *map(str, given)], env={"COLUMNS": "160"})
+    given = ["--active", site / "bundles" / "active", "--manifest", site / "site.csv", "--rule", site / "quick.yaml"]
+    return CliRunner().invoke(
+        app, ["promote", *map(str, [*given, *arguments])], env={"COLUMNS": "160", "SUDO_USER": "anna"}
+    )
 
 
 def said(site: Path, candidate: str, active: str = "") -> list[object]:
@@ -131,6 +134,7 @@ def test_a_site_promotes_its_first_bundle_then_a_better_one_and_goes_back(site: 
     assert written["decision"]["passed"]
     assert written["comparison"]["means"]["average_precision"]["difference"]["low"] > 0
     log = history(link)[-1]
+    assert log.by == "anna"
     assert (log.before, log.after) == (standing(site / "bundles" / "old"), standing(site / "bundles" / "better"))
     assert json.loads(json.dumps(log.decision)) == written["decision"]
     done = promote(site, "--rollback")
@@ -240,7 +244,7 @@ def test_compare_is_what_promotion_compares(site: Path) -> None:
     judged = [Judged.load(site / "said" / name / "judged.npz") for name in ("old", "better")]
     promote(site, *said(site, "old"), "--first")
     promote(site, *said(site, "better", "old"), "--out", site / "decision.json")
-    expected = json.loads(compare(judged[0], judged[1]).to_json())
+    expected = json.loads(compare(judged[0], judged[1], draws=200).to_json())
     found = json.loads((site / "decision.json").read_bytes())["comparison"]
     assert found["means"] == expected["means"]
 
