@@ -86,10 +86,9 @@ def bce(logits: Tensor, targets: Tensor, *, weights: Tensor) -> Tensor:
 
 
 def _masked(elementwise: Callable[[Tensor, Tensor], Tensor], logits: Tensor, targets: Tensor, known: Tensor) -> Tensor:
-    # Masked before and after: a gradient of 0 times an infinite slope would be no number.
+    # The logits are masked before, too: a gradient of 0 times an infinite slope would be no number.
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32)).masked_fill(~known, 0.0)
-    targets = targets.to(logits.dtype).masked_fill(~known, 0.0)
-    return elementwise(logits, targets).masked_fill(~known, 0.0)
+    return elementwise(logits, targets.to(logits.dtype)).masked_fill(~known, 0.0)
 
 
 def _power(base: Tensor, exponent: Tensor) -> Tensor:

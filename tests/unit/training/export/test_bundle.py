@@ -22,6 +22,7 @@ from ocunet_pacs.model.calibration import probabilities
 from ocunet_pacs.model.predictor import PARITY, Predictor
 from tests.unit.model.conftest import lively_network
 from tests.unit.training.export.conftest import LABELS, NOW, RECIPE, settled_network
+from training.data.pixels import read_pixels
 from training.errors import RunError
 from training.export.bundle import export
 from training.export.proof import prove
@@ -114,6 +115,14 @@ def test_the_proof_notices(exported, learned, wrong):
         made = made.model_copy(update={"temperature": 1.5})
     with pytest.raises(RunError, match="does not say what the network says"):
         prove(out, made, weights, (), half=False)
+
+
+def test_the_proof_reads_the_file(exported, learned, monkeypatch):
+    """A decoder that gives other pixels than those that were learned from is found out."""
+    out, made = exported
+    monkeypatch.setattr("training.export.proof.read_pixels", lambda path: np.flipud(read_pixels(path)).copy())
+    with pytest.raises(RunError, match=r"drawn-0\.png"):
+        prove(out, made, learned.weights, (), half=False)
 
 
 def test_it_is_proved_on_the_photographs_given(tmp_path, learned, fitted):
