@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from tests.conftest import PROJECT
 from training.errors import RecipeError
 from training.recipe import Recipe, read_recipe, recipe_of, recipe_text
 
@@ -65,3 +66,8 @@ def test_a_file_that_is_no_yaml_says_where(tmp_path):
     (tmp_path / "r.yaml").write_text(yaml.safe_dump({"seed": 1}) + "x: [1\n")
     with pytest.raises(RecipeError, match="line 3"):
         read_recipe(tmp_path / "r.yaml")
+
+
+def test_the_sample_that_ships_is_what_the_command_prints():
+    shipped = PROJECT / "config" / "training" / "ocunet-v4.yaml"
+    assert shipped.read_text() == recipe_text(Recipe()), "ocunet-train recipe > config/training/ocunet-v4.yaml"
