@@ -44,6 +44,12 @@ class World:
             distributed.all_reduce(values)
         return values
 
+    def any(self, *, here: bool, device: torch.device) -> bool:
+        """Whether it is so in any process; `device` is the training device."""
+        if self.processes == 1:
+            return here
+        return bool(self.sum(torch.tensor(float(here), device=device)))
+
     def share(self, values: Tensor) -> Tensor:
         """`values` (on the training device, the same shape everywhere) become those of the first process, in place."""
         if self.processes > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
@@ -128,6 +129,8 @@ def freeze_unreached(network: OcuNet, side: int, device: torch.device) -> None:
 
 def _distributed(network: OcuNet, device: torch.device) -> DistributedDataParallel:
     """Copies of `network` that average their gradients; it broadcasts the first process's weights to begin with."""
+    # Running statistics are kept equal by RunningStatistics. What switches torch's own way off has got a new name.
+    known = inspect.signature(DistributedDataParallel).parameters
+    switch = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     devices = [device] if device.type == "cuda" else None
-    # Running statistics are kept equal by RunningStatistics.
-    return DistributedDataParallel(network, device_ids=devices, broadcast_buffers=False)
+    return DistributedDataParallel(network, device_ids=devices, **{switch: False})  # type: ignore[arg-type]

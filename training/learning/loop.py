@@ -33,12 +33,12 @@ from training.learning.progress import Silent
 from training.learning.randomness import pass_seed, repeatable
 from training.learning.schedule import learning_rate
 from training.learning.starts import starting_network
-from training.learning.stopping import Stop
+from training.learning.stopping import Stop, until_stopped
 from training.learning.validation import check_validation, validate
 from training.learning.weights import positive_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -201,46 +201,42 @@ class _Loop:
 
     def _steps(self) -> bool:
         """Every step of the epoch that is left. False where a signal asked to stop; the step under way is finished."""
-        position, sums = self.position, self.position.sums
-        if position.step == self.training.steps_per_epoch:
+        position, sums, steps = self.position, self.position.sums, self.training.steps_per_epoch
+        if position.step == steps:
             return True
         every = self.recipe.optimisation.checkpoint_steps
         ready = self.now()
-        for step, batches in enumerate(self._feed(), position.step):
+        feed = self.training.epoch(position.epoch, position.step)
+        for step, batches in enumerate(until_stopped(feed, self.stop), position.step):
             arrived = self.now()
-            stopping = self._step(step, batches)
+            if self._stopping():
+                return False
+            self._step(step, batches)
             position.step = step + 1
             done = self.now()
             sums.waiting_s += arrived - ready
             sums.training_s += done - ready
-            if stopping:
-                return False
-            if every and position.step % every == 0 and position.step < self.training.steps_per_epoch:
+            if every and position.step % every == 0 and position.step < steps:
                 self._save(LAST)
             ready = self.now()
-        return position.step == self.training.steps_per_epoch
+        return position.step == steps or not self._stopping()
 
-    def _feed(self) -> Iterator[Sequence[Photographs]]:
-        """The steps that are left. A stop may end the processes that load, too: then there are no more."""
-        try:
-            yield from self.training.epoch(self.position.epoch, self.position.step)
-        except RuntimeError:
-            if not self.stop.wanted:
-                raise
+    def _stopping(self) -> bool:
+        """Whether any process was asked to stop: before each step, so that all do the same steps."""
+        return self.world.any(here=self.stop.wanted, device=self.device)
 
-    def _step(self, step: int, batches: Sequence[Photographs]) -> bool:
-        """One optimiser step over one batch of the whole world. Whether any process was asked to stop. RunError."""
+    def _step(self, step: int, batches: Sequence[Photographs]) -> None:
+        """One optimiser step over one batch of the whole world. RunError."""
         known = self.training.known_in_step(self.position.epoch, step)
-        told = torch.tensor([0.0, float(self.stop.wanted)], dtype=torch.float64, device=self.device)
+        told = torch.zeros((), dtype=torch.float64, device=self.device)
         self.learner.begin()
         for turn, batch in enumerate(batches):
-            told[0] += self._pass(step, turn, batch, known=known, last=turn == len(batches) - 1)
-        loss, stopping = self.world.sum(told).tolist()
+            told += self._pass(step, turn, batch, known=known, last=turn == len(batches) - 1)
+        loss = float(self.world.sum(told))
         if not math.isfinite(loss):
             raise RunError(self._lost(step, "the loss is not finite"))
         norm, moved = self.learner.move(self._rate(step))
         self._note(step, loss=loss, known=known, norm=norm, moved=moved)
-        return bool(stopping)
 
     def _pass(self, step: int, turn: int, batch: Photographs, *, known: int, last: bool) -> Tensor:
         """The gradient of one micro-batch. Its summed loss, float64."""

@@ -6,11 +6,13 @@ import os
 import signal
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import FrameType
+
+_Item = TypeVar("_Item")
 
 _SAME_WORD_S: Final = 2.0
 """A terminal's Ctrl-C reaches torchrun and its processes, and torchrun hands it on: twice the same word."""
@@ -35,6 +37,15 @@ class Stop:
             self._asked_at = now
             return False
         return now - self._asked_at >= _SAME_WORD_S
+
+
+def until_stopped(items: Iterable[_Item], stop: Stop) -> Iterator[_Item]:
+    """The items, as far as they come: torchrun and service managers end the processes that load them, too."""
+    try:
+        yield from items
+    except RuntimeError:  # torch's, for a loading process that has ended
+        if not stop.wanted:
+            raise
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from training.errors import RunError
+from training.learning.stopping import until_stopped
 from training.metrics.ranking import average_precision
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _judge(
     network: OcuNet, feed: ValidationFeed, labels: Sequence[str], *, loss: MaskedLoss, precision: Precision, stop: Stop
 ) -> Judgement | None:
     cost, entries, parts = 0.0, 0, []
-    for batch in feed:
+    for batch in until_stopped(feed, stop):
         if stop.wanted:
             return None
         with precision.passes():
@@ -86,6 +87,8 @@ def _judge(
         cost += float(loss(logits, batch.targets, batch.known).sum(dtype=torch.float64))
         entries += int(batch.known.sum())
         parts.append([part.cpu().numpy() for part in (logits, batch.targets, batch.known)])
+    if stop.wanted:
+        return None
     scores, truth, known = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Judgement(cost / max(1, entries), _average_precisions(labels, scores, truth, known))
 

@@ -24,6 +24,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
         said, _ = process.communicate(timeout=WAIT_S)
         assert process.returncode == 0, said
         assert said.count("photographs to learn from") == 1, "the first process speaks for all"
+        assert "Warning" not in said
         assert said.count("finished after 2 epochs") == 1
     return small
 

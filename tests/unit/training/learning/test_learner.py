@@ -149,3 +149,9 @@ def test_of_ocunets_own_backbone_everything_learns() -> None:
     network: OcuNet = build_network("efficientnet_b0", 2)  # the same family, and smaller
     freeze_unreached(network, 64, CPU)
     assert all(weight.requires_grad for weight in network.parameters())
+
+
+def test_float16_clips_the_gradient_itself_not_its_scaled_image() -> None:
+    half, _ = step(learner(precision="float16"), [images(1)])
+    full, _ = step(learner(precision="float32"), [images(1)])
+    assert half == pytest.approx(full, rel=0.05)

@@ -40,17 +40,16 @@ def assert_same_run(folder: Path, expected: Path) -> None:
 
 
 class Interrupted(Training):
-    """Asks the run to stop while it takes its step `at`, counted over the epochs from 0."""
+    """Asks the run to stop while it is in its step `at`, counted over the epochs from 0."""
 
     def __init__(self, at: int, stop: Stop) -> None:
         super().__init__(recipe(), rows(34))
         self.at, self.stop = at, stop
 
-    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[list[Micro]]:
-        for step, batches in enumerate(super().epoch(epoch, first_step), first_step):
-            if (epoch - 1) * self.steps_per_epoch + step == self.at:
-                self.stop.ask()
-            yield batches
+    def known_in_step(self, epoch: int, step: int) -> int:
+        if (epoch - 1) * self.steps_per_epoch + step == self.at:
+            self.stop.ask()
+        return super().known_in_step(epoch, step)
 
 
 def test_a_run_learns_and_keeps_its_books(finished: tuple[Path, Outcome]) -> None:
@@ -156,13 +155,13 @@ def test_a_signal_that_ends_the_loading_processes_too_is_an_interruption(tmp_pat
     class Losing(Interrupted):
         def epoch(self, epoch: int, first_step: int = 0) -> Iterator[list[Micro]]:
             for batches in super().epoch(epoch, first_step):
+                yield batches
                 if self.stop.wanted:
                     raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated.")
-                yield batches
 
     stop = Stop()
     assert run(tmp_path / "run", training=Losing(2, stop), stop=stop).stopped == "interrupted"
-    assert read_checkpoint(tmp_path / "run" / LAST)["position"]["step"] == 2
+    assert read_checkpoint(tmp_path / "run" / LAST)["position"]["step"] == 3
     with pytest.raises(RuntimeError, match="DataLoader worker"):  # nobody asked for a stop
         run(tmp_path / "run", training=Losing(3, stop), stop=Stop(), resume=True)
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
-from training.learning.stopping import Stop, stop_on_signals
+import pytest
+
+from training.learning.stopping import Stop, stop_on_signals, until_stopped
 
 
 def test_asked_twice_means_at_once_unless_it_is_the_same_word() -> None:
@@ -37,3 +40,16 @@ def test_a_second_signal_ends_the_process_with_its_status() -> None:
         "    signal.raise_signal(signal.SIGINT)\n"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 128 + signal.SIGINT
+
+
+def test_items_end_where_their_processes_do_if_a_stop_was_asked_for() -> None:
+    def dying() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise RuntimeError("DataLoader worker is killed by signal: Terminated.")
+
+    stop = Stop()
+    with pytest.raises(RuntimeError, match="DataLoader worker"):
+        list(until_stopped(dying(), stop))
+    stop.ask()
+    assert list(until_stopped(dying(), stop)) == [1, 2]
