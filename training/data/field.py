@@ -7,6 +7,7 @@ its slow shading; what is left are vessels and lesions, which no two eyes share.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,8 @@ COARSE: Final = 64
 SMALL: Final = 32
 """Sides at which fields are registered, and hashed."""
 
+_RIM: Final = 9
+"""Width, in pixels of a field, of the rim that is left out, twice."""
 _RADIUS: Final = 0.92
 """Of the half side: what lies outside may be the surround, a camera's notch or its writing."""
 
@@ -59,26 +62,36 @@ TURNS: Final = (
 
 
 def green_field(rgb: RgbImage) -> NDArray[np.uint8]:
-    """The lit field's green channel, stretched to uint8 (SIDE, SIDE). `rgb` is uint8 (height, width, 3)."""
-    left, top, right, bottom = _lit(rgb)
-    green = np.ascontiguousarray(rgb[top:bottom, left:right, 1])
-    return np.asarray(cv2.resize(green, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+    """The lit field's green channel, stretched to uint8 (SIDE, SIDE), 0 where nothing is lit and at least 1 elsewhere.
+
+    `rgb` is uint8 (height, width, 3). All of it counts as lit where nothing stands out.
+    """
+    lit = _lit(rgb)
+    left, top, right, bottom = _box(lit)
+    across, down = rgb.shape[1] / lit.shape[1], rgb.shape[0] / lit.shape[0]
+    green = rgb[int(top * down) : math.ceil(bottom * down), int(left * across) : math.ceil(right * across), 1]
+    values = cv2.resize(np.ascontiguousarray(green), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    mask = cv2.resize(lit[top:bottom, left:right].astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(np.where(mask > 0.5, np.maximum(values, 1), 0), np.uint8)
 
 
 def evened(green: NDArray[np.uint8], side: int, detail: float) -> NDArray[np.float32]:
     """The field without shading and with the same contrast everywhere: float32 (side, side), mean 0, norm 1.
 
-    What is wider than about `detail` pixels is shading. Zero outside the field.
+    What is wider than about `detail` pixels is shading. Exactly 0 outside the field and at its rim: edges of the field
+    are the camera's, and would make any two pictures of one camera alike.
     """
-    inside = disc(side)
-    near, wide = _weights(side, detail)
+    rim = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_RIM, _RIM))
+    whole = cv2.erode((green > 0).astype(np.float32), rim, borderType=cv2.BORDER_CONSTANT, borderValue=1.0)
+    inside = disc(side) * (cv2.resize(whole, (side, side), interpolation=cv2.INTER_AREA) > 0.99)
     values = np.asarray(cv2.resize(green, (side, side), interpolation=cv2.INTER_AREA), np.float32)
     if side == SIDE:  # noise of the sensor and of JPEG
         values = np.asarray(cv2.GaussianBlur(values, (0, 0), 0.7), np.float32)
+    near, wide = (np.maximum(cv2.GaussianBlur(inside, (0, 0), sigma), 1e-3) for sigma in (detail, 2 * detail))
     rest = (values - cv2.GaussianBlur(values * inside, (0, 0), detail) / near) * inside
     contrast = np.sqrt(cv2.GaussianBlur(rest * rest, (0, 0), 2 * detail) / wide)
     rest = rest / (contrast + 0.5) * inside
-    rest -= inside * (rest.sum() / inside.sum())
+    rest -= inside * (rest.sum() / max(1.0, float(inside.sum())))
     return np.asarray(rest / max(1e-6, float(np.linalg.norm(rest))), np.float32)
 
 
@@ -136,27 +149,26 @@ def _cosines() -> NDArray[np.float64]:
     return np.asarray(np.cos(np.pi / SMALL * np.arange(8)[:, None] * place), np.float64)
 
 
-def _lit(rgb: RgbImage) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what is lit; the whole where nothing stands out.
+def _lit(rgb: RgbImage) -> NDArray[np.bool_]:
+    """Where the photograph, made small, is neither dark around the field nor blank paper.
 
     Not `crop_box`: its threshold follows the picture's histogram, so that the box of a brightened or equalised copy is
     another one in a quarter of all cases. A share of the brightest level moves with the brightness instead.
     """
     height, width = rgb.shape[:2]
-    step = max(1, max(height, width) // 256)
+    step = max(1, max(height, width) // 160)
     shrunk = cv2.resize(rgb, (max(1, width // step), max(1, height // step)), interpolation=cv2.INTER_AREA)
+    white = shrunk.min(axis=2) > 235
+    if all(white[row, column] for row in (1, -2) for column in (1, -2)):
+        shrunk[white] = 0
     level = cv2.GaussianBlur(shrunk.max(axis=2), (0, 0), 1.5)
-    lit = level > max(8.0, 0.15 * float(np.percentile(level, 98)))
+    return np.asarray(level > max(8.0, 0.15 * float(np.percentile(level, 98))), np.bool_)
+
+
+def _box(lit: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of what is lit; the whole where that is next to nothing."""
     rows, columns = np.flatnonzero(lit.mean(axis=1) > 0.05), np.flatnonzero(lit.mean(axis=0) > 0.05)
     if min(len(rows), len(columns)) < 8:
-        return 0, 0, width, height
-    bottom, right = min(height, int(rows[-1] + 1) * step), min(width, int(columns[-1] + 1) * step)
-    return int(columns[0]) * step, int(rows[0]) * step, right, bottom
-
-
-@cache
-def _weights(side: int, detail: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """How much of the field is under each blur: what its values are divided by, so that the rim does not darken."""
-    blurred = (cv2.GaussianBlur(disc(side), (0, 0), sigma) for sigma in (detail, 2 * detail))
-    near, wide = (np.maximum(one, 1e-3).astype(np.float32) for one in blurred)
-    return near, wide
+        lit[:] = True
+        return 0, 0, lit.shape[1], lit.shape[0]
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -31,7 +31,7 @@ ALIKE: Final = 0.45
 """Least correlation of two small fields, one turned as its hash says."""
 LAID: Final = 0.65
 """Least correlation of two small fields laid upon each other."""
-LIKENESS: Final = 0.3
+LIKENESS: Final = 0.5
 """Least correlation of the finest details of two fields laid upon each other, to be called copies."""
 
 _BLOCK: Final = 64

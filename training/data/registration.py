@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from training.data.field import COARSE, SIDE, SMALL, disc
+from training.data.field import COARSE, SIDE, SMALL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,7 +67,7 @@ def _lay(
     2008. It fails where the two have nothing in common.
     """
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, steps, 1e-3)
-    mask = (disc(len(second), 0.85) * 255).astype(np.uint8)
+    mask = (second != 0).astype(np.uint8) * 255
     begin = start.astype(np.float32)
     try:
         likeness, found = cv2.findTransformECC(
@@ -91,7 +91,8 @@ def likeness(first: NDArray[np.float32], second: NDArray[np.float32], laid: Laid
     onto = scaled(laid.onto, SIDE / COARSE)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     moved = cv2.warpAffine(first, onto, (SIDE, SIDE), flags=flags)
-    seen = (cv2.warpAffine(disc(SIDE), onto, (SIDE, SIDE), flags=flags) > 0.99) & (disc(SIDE) > 0)
+    whole = cv2.warpAffine((first != 0).astype(np.float32), onto, (SIDE, SIDE), flags=flags)
+    seen = (whole > 0.99) & (second != 0)
     if seen.mean() < _LEAST_OVERLAP:
         return 0.0
     one, other = moved[seen] - moved[seen].mean(), second[seen] - second[seen].mean()

@@ -42,7 +42,7 @@ def test_there_is_one_hash_for_each_turn_and_that_of_a_turned_eye_is_among_them(
 @pytest.mark.parametrize("exposure", [0.5, 0.8, 1.3])
 def test_the_field_is_the_same_whatever_the_exposure(eye, exposure):
     other = np.clip(eye * exposure, 0, 255).astype(np.uint8)
-    assert np.vdot(coarse(green_field(eye)), coarse(green_field(other))) > 0.97
+    assert np.vdot(coarse(green_field(eye)), coarse(green_field(other))) > 0.9
 
 
 def test_the_field_is_found_without_its_black_surround(eye):
