@@ -28,7 +28,7 @@ def check(
     read = read_manifest(manifest)
     duplicates = compared(read, manifest, workers)
     show_duplicates(read.rows, duplicates)
-    for line in contradictions(read.rows):
+    for line in contradictions(read.rows, duplicates):
         typer.echo(f"attention: {line}")
     show_splits(read.rows)
     try:

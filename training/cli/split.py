@@ -43,7 +43,7 @@ def split(
     except LeakageError as error:
         typer.echo(f"{error}\n{out} is not written: change the splits of these lines, or empty them")
         raise typer.Exit(1) from None
-    for line in contradictions(read.rows):
+    for line in contradictions(read.rows, duplicates):
         typer.echo(f"attention: {line}")
     rows = assign_splits(
         group_duplicates(read, duplicates).rows,

@@ -80,23 +80,30 @@ def group_duplicates(manifest: Manifest, duplicates: Iterable[Duplicate]) -> Man
     return replace(manifest, rows=tuple(rows))
 
 
-def contradictions(rows: Sequence[Row]) -> list[str]:
-    """A line for each label that is positive in one row of a photograph and negative in another row of the same one.
+def contradictions(rows: Sequence[Row], duplicates: Iterable[Duplicate] = ()) -> list[str]:
+    """A line for each label that is positive in one row of a photograph, or of its copies, and negative in another.
 
     Rows are named by their lines in the manifest: `rows` must be all of them, in order.
     """
     by_key: dict[str, list[int]] = {}
     for n, row in enumerate(rows):
         by_key.setdefault(row.key, []).append(n)
+    problems = [line for places in by_key.values() for line in _contradicted(rows, "the same file", places)]
+    for pair in duplicates:
+        if not pair.exact:
+            places = sorted(by_key.get(pair.first, []) + by_key.get(pair.second, []))
+            problems += _contradicted(rows, f"copies ({pair.words})", places)
+    return problems
+
+
+def _contradicted(rows: Sequence[Row], what: str, places: Sequence[int]) -> list[str]:
     problems = []
-    for places in by_key.values():
-        positive, negative = (
-            frozenset().union(*(getattr(rows[n], sign) for n in places)) for sign in ("positive", "negative")
-        )
-        for label in sorted(positive & negative):
-            for_it = ", ".join(str(n + 2) for n in places if label in rows[n].positive)
-            against = ", ".join(str(n + 2) for n in places if label in rows[n].negative)
-            problems.append(f"one photograph, {label}: positive in line {for_it}, negative in line {against}")
+    for label in sorted(frozenset().union(*(rows[n].positive for n in places))):
+        for_it = [str(n + 2) for n in places if label in rows[n].positive]
+        against = [str(n + 2) for n in places if label in rows[n].negative]
+        if against:
+            line = f"{what}, {label}: positive in line {', '.join(for_it)}, negative in line {', '.join(against)}"
+            problems.append(line)
     return problems
 
 

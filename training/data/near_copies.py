@@ -1,6 +1,6 @@
 """Pairs of photographs that show the same: from perceptual hashes of all, by correlation, to registration of few.
 
-Hashes alone cannot tell: at 64 bits a fundus photograph is like one in thirty others. They only leave few enough pairs
+Hashes alone cannot tell: at 64 bits a fundus photograph is like one in twenty others. They only leave few enough pairs
 to look at closely. Each limit is where, on 6,000 photographs with planted copies, the next step still gets nearly all
 copies (docs/training-splits.md has the figures); what is believed in the end is `LIKENESS`.
 """
@@ -55,8 +55,8 @@ class Comparison:
         self._green = np.load(folder / "green.npy", mmap_mode="r")
         self._hashes = np.load(folder / "hashes.npy", mmap_mode="r")
         self._small = np.load(folder / "small.npy", mmap_mode="r")
-        self._coarse = lru_cache(maxsize=2048)(lambda n: coarse(self._green[n]))
-        self._fine = lru_cache(maxsize=2048)(lambda n: fine(self._green[n]))
+        self._coarse = lru_cache(maxsize=512)(lambda n: coarse(self._green[n]))
+        self._fine = lru_cache(maxsize=512)(lambda n: fine(self._green[n]))
 
     @cached_property
     def _plain(self) -> NDArray[np.uint64]:
@@ -106,7 +106,7 @@ class Comparison:
 def find_copies(fields: Fields, *, workers: int, progress: Progress) -> list[Copy]:
     """All pairs that show the same, each once, the first the one with the lower number; by `workers` processes.
 
-    With 0 workers in this one. Memory: 21 KB a photograph, shared by all processes, and a few MB for each.
+    With 0 workers in this one. Memory: 40 KB a photograph, half of it shared by all processes, and 50 MB for each.
     """
     count = len(fields.keys)
     best: dict[tuple[int, int], Copy] = {}

@@ -115,7 +115,7 @@ def test_a_file_that_is_there_twice_with_two_opinions_is_told_by_its_lines(colle
     write_manifest(replace(whole, rows=(*whole.rows, second)), collection)
     code, said = ran("split", collection, "--out", collection.with_name("split.csv"))
     assert code == 0
-    assert "one photograph, DR: positive in line 2, negative in line 14" in said
+    assert "the same file, DR: positive in line 2, negative in line 14" in said
     dealt = read_manifest(collection.with_name("split.csv")).rows
     assert dealt[0].split is dealt[-1].split
     assert dealt[-1].negative == {"DR"}

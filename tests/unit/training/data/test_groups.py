@@ -43,6 +43,13 @@ def test_frames_of_one_file_are_different_photographs():
 def test_a_label_that_copies_contradict_is_told_by_lines():
     rows = [row(1, ["DR"], ["DN"]), row(2, [], ["DR"]), row(1, ["DN"], []), row(1, [], ["DR"])]
     assert contradictions(rows) == [
-        "one photograph, DN: positive in line 4, negative in line 2",
-        "one photograph, DR: positive in line 2, negative in line 5",
+        "the same file, DN: positive in line 4, negative in line 2",
+        "the same file, DR: positive in line 2, negative in line 5",
     ]
+
+
+def test_copies_that_contradict_each_other_are_told_too():
+    rows = [row(1, ["DR"]), row(2, [], ["DR"]), row(3, ["DR"])]
+    pairs = [Duplicate(rows[0].key, rows[1].key, mirrored=True, likeness=0.9), Duplicate(rows[0].key, rows[2].key)]
+    told = ["copies (mirrored, likeness 0.90), DR: positive in line 2, negative in line 3"]
+    assert contradictions(rows, pairs) == told
