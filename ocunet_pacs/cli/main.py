@@ -52,7 +52,7 @@ app.add_typer(backfill.app, name="backfill")
 app.command("reprocess")(reprocess.reprocess)
 app.add_typer(shadow.app, name="shadow", help="A candidate bundle beside the active one: run, report.")
 app.command("status")(status.status)
-app.add_typer(db.app, name="db", help="The database: upgrade, check.")
+app.add_typer(db.app, name="db", help="The database: upgrade, check, backup, integrity.")
 app.add_typer(config.app, name="config", help="Settings: write a sample, check a file.")
 app.command("echo")(echo.echo)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,17 +16,19 @@ from sqlalchemy import inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from ocunet_pacs.domain.errors import SchemaMismatch
+from ocunet_pacs.domain.job import Done, JobKind
 from ocunet_pacs.jobs import migrate
 from ocunet_pacs.jobs.engine import open_engine
+from ocunet_pacs.jobs.integrity import integrity_problems
+from ocunet_pacs.jobs.read_only import open_to_read
 from ocunet_pacs.jobs.schema import metadata
 from ocunet_pacs.jobs.sql import SqlJobs
-from tests.conformance.jobs.builders import image
+from tests.conformance.jobs.builders import DAY, LEASE, image
 from tests.conftest import PROJECT
 from tests.pg import drop_database, new_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from sqlalchemy import Engine
 
@@ -300,6 +304,77 @@ def test_on_the_way_down_go_shadows_and_nothing_else(new_engine: Callable[[], En
     migrate.downgrade(engine, "0004")
     assert shape(engine) == looked
     assert rows(engine) == before
+
+
+def written_by_release_0004(engine: Engine) -> dict[str, list[dict[str, object]]]:
+    """Load what that release wrote by its own code; every row of every table."""
+    assert migrate.upgrade_to(engine, "0004") == "0004"
+    written = (Path(__file__).parent / "release_0004.sql").read_text(encoding="utf-8")
+    with engine.begin() as connection:
+        for statement in written.split(";\n"):
+            if statement.strip():
+                connection.execute(text(statement.replace(":", r"\:")))
+        if engine.dialect.name == "postgresql":
+            for table in rows(engine):
+                connection.execute(
+                    text(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")
+                )
+    return everything(engine)
+
+
+def everything(engine: Engine) -> dict[str, list[dict[str, object]]]:
+    """As `rows`, of every table that there is, in an order that does not depend on an id."""
+    names = [name for name in inspect(engine).get_table_names() if name != "alembic_version"]
+    with engine.connect() as connection:
+        found = {name: connection.execute(text(f"SELECT * FROM {name}")).mappings().all() for name in names}
+    return {name: sorted(map(dict, all_of_it), key=str) for name, all_of_it in found.items()}
+
+
+def test_data_of_the_previous_release_comes_up_whole_and_goes_back_as_it_was(
+    new_engine: Callable[[], Engine],
+) -> None:
+    engine = new_engine()
+    before, looked = written_by_release_0004(engine), shape(engine)
+    assert sum(map(len, before.values())) > 30
+    migrate.upgrade(engine)
+    after = everything(engine)
+    for table, old in before.items():
+        kept = [{name: row[name] for name in old[0]} for row in after[table]] if old else after[table]
+        assert sorted(kept, key=str) == old, table
+    assert problems(engine) == []
+    migrate.downgrade(engine, "0004")
+    assert shape(engine) == looked
+    assert everything(engine) == before
+    migrate.upgrade(engine)
+    assert everything(engine) == after
+
+
+def test_this_release_goes_on_with_what_the_previous_one_left(new_engine: Callable[[], Engine]) -> None:
+    engine = new_engine()
+    written_by_release_0004(engine)
+    migrate.upgrade(engine)
+    store, later = SqlJobs(engine), datetime(2026, 12, 1, tzinfo=UTC)
+    assert len(store.studies_due(later, DAY)) == 2, "two patients of one study, open"
+    closed = [store.close_study(study, later, 3) for study in store.studies_due(later, DAY)]
+    assert None not in closed
+    reaped = store.reap(later, lambda owner: False)
+    assert reaped, "the old daemon's lease is over"
+    waiting = []
+    while (job := store.claim([JobKind.ANALYSE, JobKind.DELIVER], "work", later + DAY, LEASE)) is not None:
+        waiting.append((job.kind, store.describe(job)["study"]))
+        assert store.finish(job, Done(), later + DAY, 0.0)
+    analyses = sorted(study for kind, study in waiting if kind is JobKind.ANALYSE)
+    assert analyses == ["1.2.51", "1.2.52", "1.2.52", "1.2.53"]
+    assert [study for kind, study in waiting if kind is JobKind.DELIVER] == ["1.2.50"] * 3
+    assert problems(engine) == []
+
+
+def problems(engine: Engine) -> list[str]:
+    reading = open_to_read(engine.url.render_as_string(hide_password=False))
+    try:
+        return integrity_problems(reading)
+    finally:
+        reading.dispose()
 
 
 @pytest.mark.parametrize(

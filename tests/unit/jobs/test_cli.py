@@ -82,6 +82,21 @@ def test_upgrade_then_check(settings_file: Path) -> None:
     assert call(db.app, "check", "--config", str(settings_file)).exit_code == 0
 
 
+def test_backup_and_integrity(store: SqlJobs, tmp_path: Path) -> None:
+    queued(store, "1.2.1")
+    out = tmp_path / "copy.sqlite"
+    assert call(db.app, "backup", "--out", str(out)).stdout.startswith(f"{out}: schema {migrate.newest_revision()}, ")
+    assert out.is_file()
+    whole = call(db.app, "integrity")
+    assert (whole.exit_code, whole.stdout) == (0, "the database is whole\n")
+    with store._writing.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM jobs")
+    broken = call(db.app, "integrity")
+    assert broken.exit_code == 1
+    assert broken.stdout == "rows: 1 of analyses: rows without a job, so that nobody will do them (id 1)\n"
+    assert "docs/database-care.md" in broken.stderr
+
+
 def test_the_queue_of_an_old_schema_is_not_touched(settings_file: Path) -> None:
     with pytest.raises(SchemaMismatch, match="ocunet-pacs db upgrade"):
         call(jobs.app, "list")
