@@ -8,6 +8,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from training.errors import TrainingError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import FrameType
@@ -43,7 +45,8 @@ def until_stopped(items: Iterable[_Item], stop: Stop) -> Iterator[_Item]:
     """The items, as far as they come: torchrun and service managers end the processes that load them, too."""
     try:
         yield from items
-    except RuntimeError:  # torch's, for a loading process that has ended
+    except (RuntimeError, TrainingError):
+        # A loading process has ended. Were it anything else, the resumed run would meet it again.
         if not stop.wanted:
             raise
 

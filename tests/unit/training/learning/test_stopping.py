@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from training.errors import TrainingError
 from training.learning.stopping import Stop, stop_on_signals, until_stopped
 
 
@@ -42,14 +43,15 @@ def test_a_second_signal_ends_the_process_with_its_status() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 128 + signal.SIGINT
 
 
-def test_items_end_where_their_processes_do_if_a_stop_was_asked_for() -> None:
+@pytest.mark.parametrize("kind", [RuntimeError, TrainingError])
+def test_items_end_where_their_processes_do_if_a_stop_was_asked_for(kind: type[Exception]) -> None:
     def dying() -> Iterator[int]:
         yield 1
         yield 2
-        raise RuntimeError("DataLoader worker is killed by signal: Terminated.")
+        raise kind("a loading process died")
 
     stop = Stop()
-    with pytest.raises(RuntimeError, match="DataLoader worker"):
+    with pytest.raises(kind, match="a loading process died"):
         list(until_stopped(dying(), stop))
     stop.ask()
     assert list(until_stopped(dying(), stop)) == [1, 2]
