@@ -123,7 +123,7 @@ def train(
             origin=origin,
             learner=learner,
             position=position,
-            loss=_loss(recipe, training),
+            loss=_loss(recipe, training, device),
             device=device,
             world=world,
             stop=stop or Stop(),
@@ -219,7 +219,9 @@ class _Loop:
             if every and position.step % every == 0 and position.step < steps:
                 self._save(LAST)
             ready = self.now()
-        return position.step == steps or not self._stopping()
+        if position.step < steps:  # the photographs ended, where the others' may not have
+            self._stopping()
+        return position.step == steps
 
     def _stopping(self) -> bool:
         """Whether any process was asked to stop: before each step, so that all do the same steps."""
@@ -352,6 +354,6 @@ def _network(recipe: Recipe, labels: Sequence[str], kept: Mapping[str, Any] | No
     return build_network(recipe.network.architecture, len(labels), dropout=recipe.network.dropout), kept["origin"]
 
 
-def _loss(recipe: Recipe, training: TrainingFeed) -> MaskedLoss:
+def _loss(recipe: Recipe, training: TrainingFeed, device: torch.device) -> MaskedLoss:
     weights = positive_weights(training.targets, training.known, kind=recipe.loss.weights, beta=recipe.loss.beta)
-    return build_loss(recipe.loss, torch.from_numpy(weights))
+    return build_loss(recipe.loss, torch.from_numpy(weights).to(device, torch.float32))
