@@ -20,6 +20,7 @@ from training.data.field import SIDE, TURNS, green_field, hashes
 from training.data.manifest import Unreadable
 from training.data.pixels import read_pixels
 from training.data.processes import pool
+from training.errors import ManifestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,11 +59,12 @@ class _Read:
 def read_fields(manifest: Manifest, *, workers: int, progress: Progress, cache: Path | None = None) -> Fields:
     """The fields of the manifest's photographs, from `workers` processes (0: this one), each photograph once.
 
-    What `cache`, a file, holds is not read again; it is written where anything was. A photograph that cannot be read is
-    listed as unreadable and has no field. OSError where the cache cannot be written.
+    What `cache`, a file, holds is not read again; what is read is added to it, and nothing ever removed: it may be
+    deleted. A photograph that cannot be read is listed as unreadable and has no field. ManifestError where the cache
+    cannot be written.
     """
     rows = {row.key: row for row in manifest.rows}
-    kept = _kept(cache, rows) if cache else {}
+    kept = _kept(cache) if cache else {}
     missing = [row for key, row in rows.items() if key not in kept]
     unreadable = []
     for done, (row, read) in enumerate(_read_all(manifest, missing, workers), 1):
@@ -73,13 +75,13 @@ def read_fields(manifest: Manifest, *, workers: int, progress: Progress, cache: 
         progress("reading photographs", done, len(missing))
     found = _fields([key for key in rows if key in kept], kept, unreadable)
     if cache and len(missing) > len(unreadable):
-        _keep(cache, found)
+        _keep(cache, _fields(sorted(kept), kept, ()))
     return found
 
 
 def fields_path(manifest: Path) -> Path:
-    """Where the fields of the manifest at that path are kept, beside it."""
-    return manifest.with_suffix(".fields.npz")
+    """Where the fields for all manifests of that one's folder are kept."""
+    return manifest.parent / "photographs.fields.npz"
 
 
 def _fields(
@@ -130,8 +132,8 @@ def _read(path: Path, frame: int | None) -> _Read:
     return _Read(green, hashes(green))
 
 
-def _kept(cache: Path, wanted: Mapping[str, Row]) -> dict[str, tuple[NDArray[np.uint8], NDArray[np.uint64]]]:
-    """What the cache holds of `wanted`; nothing where it is missing, damaged or of another version."""
+def _kept(cache: Path) -> dict[str, tuple[NDArray[np.uint8], NDArray[np.uint64]]]:
+    """What the cache holds; nothing where it is missing, damaged or of another version."""
     try:
         with cache.open("rb") as stored, np.load(stored, allow_pickle=False) as file:
             if int(file["version"]) != _VERSION:
@@ -141,23 +143,22 @@ def _kept(cache: Path, wanted: Mapping[str, Row]) -> dict[str, tuple[NDArray[np.
         return {}
     if green.shape != (len(keys), SIDE, SIDE) or hashed.shape != (len(keys), len(TURNS)):
         return {}
-    return {key: (green[n], hashed[n]) for n, key in enumerate(keys) if key in wanted}
+    return {key: (green[n], hashed[n]) for n, key in enumerate(keys)}
 
 
 def _keep(cache: Path, fields: Fields) -> None:
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=cache.parent, prefix=f".{cache.name}.", delete=False) as file:
-        try:
-            np.savez_compressed(
-                file,
-                version=np.array(_VERSION),
-                keys=np.array(fields.keys, np.str_),
-                green=fields.green,
-                hashes=fields.hashes,
-            )
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).replace(cache)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cache.parent, prefix=f".{cache.name}.", delete=False) as file:
+            try:
+                keys = np.array(fields.keys, np.str_)
+                version = np.array(_VERSION)
+                np.savez_compressed(file, version=version, keys=keys, green=fields.green, hashes=fields.hashes)
+                file.flush()
+                os.fsync(file.fileno())
+                Path(file.name).replace(cache)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise ManifestError(f"{cache}: cannot be written: {error.strerror}") from None
