@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench peers pictures format clean
+.PHONY: demo test check bench peers pictures statement format clean
 
 demo: $(VENV)/.ready-run
 	rm -rf demo-out
@@ -31,6 +31,10 @@ format: $(VENV)/.ready
 pictures: $(VENV)/.ready peers
 	$(BIN)/python -m tests.pictures docs/pictures
 	$(BIN)/python -m tests.viewers.pictures
+
+# The tables of the DICOM conformance statement, made of the code.
+statement: $(VENV)/.ready
+	$(BIN)/python -m tests.statement
 
 peers:
 	@sh tests/install-peers.sh
