@@ -1,0 +1,98 @@
+"""The systemd units, as systemd itself judges them, and as they fit the program's settings and commands."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from ocunet_pacs.cli.main import app
+from ocunet_pacs.settings import Settings, from_tree
+from tests import units
+
+pytestmark = pytest.mark.peers
+unit_by_unit = pytest.mark.parametrize("unit", units.SERVICES)
+EXPOSURE = {
+    "ocunet-pacs.service": 1.7,
+    "ocunet-pacs-deliver.service": 1.1,
+    "ocunet-pacs-listener.service": 1.4,
+    "ocunet-pacs-migrate.service": 1.1,
+    "ocunet-pacs-shadow.service": 1.4,
+    "ocunet-pacs-stow.service": 1.4,
+    "ocunet-pacs-watch.service": 1.1,
+    "ocunet-pacs-worker@.service": 1.4,
+}
+
+
+@pytest.fixture(scope="module")
+def defaults() -> Settings:
+    return from_tree({})
+
+
+@unit_by_unit
+def test_no_unit_is_more_exposed_than_it_was(unit):
+    assert units.exposure(units.FOLDER / unit) <= EXPOSURE[unit] <= 2.0
+
+
+def test_systemd_has_nothing_to_say_about_any_unit(tmp_path):
+    shipped = [path for path in units.FOLDER.iterdir() if path.suffix in {".service", ".target"}]
+    assert units.complaints(shipped, tmp_path) == []
+
+
+def test_a_unit_with_a_slip_is_found(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    wrong = tmp_path / "in" / "ocunet-pacs-wrong.service"
+    wrong.write_text((units.FOLDER / "ocunet-pacs.service").read_text().replace("PrivateTmp", "PrivateTemp"))
+    assert any("PrivateTemp" in line for line in units.complaints([wrong], tmp_path / "out"))
+
+
+@unit_by_unit
+def test_what_a_unit_starts_is_a_command(unit):
+    (line,) = units.values(unit, "ExecStart")
+    name, *words = shlex.split(line)
+    assert name == units.PROGRAM
+    root = get_command(app)
+    _disarm(root)
+    root.main(words, prog_name="ocunet-pacs", standalone_mode=False)
+
+
+@unit_by_unit
+def test_a_credential_sets_something_that_there_is(unit, defaults):
+    for line in units.values(unit, "LoadCredential"):
+        section, key = line.split(":")[0].split(".")
+        assert key in type(getattr(defaults, section)).model_fields
+
+
+@unit_by_unit
+def test_a_role_starts_after_the_migration_and_stops_with_the_target(unit):
+    if unit in {"ocunet-pacs.service", "ocunet-pacs-migrate.service"}:
+        assert units.values(unit, "WantedBy") != ["ocunet-pacs.target"]
+        return
+    assert units.values(unit, "PartOf") == units.values(unit, "WantedBy") == ["ocunet-pacs.target"]
+    for key in ("Wants", "After"):
+        assert "ocunet-pacs-migrate.service" in " ".join(units.values(unit, key)).split()
+
+
+@pytest.mark.parametrize("unit", ["ocunet-pacs-worker@.service", "ocunet-pacs.service"])
+def test_a_worker_is_not_killed_in_the_middle_of_a_pass(unit, defaults):
+    (stop,) = units.values(unit, "TimeoutStopSec")
+    assert units.seconds(stop) > defaults.model.hung_after.total_seconds()
+
+
+def test_the_watchdog_is_longer_than_a_worker_may_be_silent(defaults):
+    silent = defaults.model.hung_after + defaults.model.decode_timeout
+    for unit in ("ocunet-pacs-worker@.service", "ocunet-pacs-shadow.service"):
+        (watchdog,) = units.values(unit, "WatchdogSec")
+        assert units.seconds(watchdog) > silent.total_seconds()
+    (watchdog,) = units.values("ocunet-pacs-watch.service", "WatchdogSec")
+    assert units.seconds(watchdog) > defaults.model.decode_timeout.total_seconds()
+
+
+def _disarm(command: Any) -> None:
+    if command.callback is not None:
+        command.callback = lambda *_args, **_values: None
+    for below in getattr(command, "commands", {}).values():
+        _disarm(below)
