@@ -18,7 +18,8 @@ from ocunet_pacs.model.network import empty_network
 from training.calibration.fit import calibrate
 from training.data.duplicates import contradictions, find_duplicates, group_duplicates
 from training.data.manifest import Split, read_manifest, write_manifest
-from training.data.splits import assign_splits
+from training.data.photo_fields import fields_path, read_fields
+from training.data.splits import assign_splits, check_splits
 from training.errors import RunError
 from training.evaluation.evaluate import evaluate
 from training.evaluation.page import FIGURES
@@ -99,18 +100,26 @@ def settled(recipe: Recipe, manifest: Manifest, out: Path, tools: Tools, *, resu
             raise RunError(f"{out}: holds a run already; resume it, or name another folder")
         return read_manifest(path)
     tools.display.say(f"looking for copies among {len(manifest.rows)} photographs")
-    grouped = group_duplicates(manifest, copies(manifest, tools))
-    for problem in contradictions(grouped.rows):
-        tools.display.say(problem)
+    duplicates = copies(manifest, path, tools)
+    check_splits(manifest.rows, duplicates)
+    for problem in contradictions(manifest.rows, duplicates):
+        tools.display.say(f"attention: {problem}")
+    grouped = group_duplicates(manifest, duplicates)
     shares = recipe.data
     rows = assign_splits(grouped.rows, validation=shares.validation, test=shares.test, seed=recipe.seed)
     write_manifest(replace(grouped, rows=rows), path)
     return read_manifest(path)
 
 
-def copies(manifest: Manifest, tools: Tools) -> Sequence[Duplicate]:
-    """The photographs that are one."""
-    return find_duplicates(manifest, workers=tools.workers, progress=lambda *_: None)
+def copies(manifest: Manifest, kept: Path, tools: Tools) -> Sequence[Duplicate]:
+    """The photographs that are one; what is compared stays beside the manifest that will be `kept`."""
+
+    def progress(*_: object) -> None:
+        """Minutes at most, of which a line was said."""
+
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    fields = read_fields(manifest, workers=tools.workers, progress=progress, cache=fields_path(kept))
+    return find_duplicates(manifest, workers=tools.workers, progress=progress, fields=fields)
 
 
 def learn(recipe: Recipe, prepared: Prepared, folder: Path, tools: Tools, *, resume: bool) -> Outcome:

@@ -14,7 +14,7 @@ import typer
 from training.cli import card, check, compare, evaluate, export, harvest, manifest, promote, recipe, split, train
 from training.cli import run as whole
 
-_EXTRA: Final = frozenset({"imagehash", "matplotlib", "sklearn", "tensorboard"})
+_EXTRA: Final = frozenset({"matplotlib", "sklearn", "tensorboard"})
 
 app = typer.Typer(
     name="ocunet-train",
