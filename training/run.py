@@ -30,6 +30,7 @@ from training.learning.checkpoints import BEST, read_checkpoint
 from training.learning.loop import train
 from training.learning.position import Position
 from training.learning.prepared import prepare
+from training.learning.stopping import stop_on_signals
 from training.metrics.judged import Judged
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from training.learning.loop import Outcome
     from training.learning.prepared import Prepared
     from training.learning.progress import Display
-    from training.learning.stopping import Stop
     from training.recipe import Recipe
 
 MANIFEST: Final = "manifest.csv"
@@ -54,11 +54,10 @@ _PROOF_PHOTOGRAPHS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a run works with: the device and its world, who may stop it, what shows it, and the clock."""
+    """What a run works with: the device and its world, what shows it, the clock, and how many processes read."""
 
     device: torch.device
     world: World
-    stop: Stop
     display: Display
     now: Callable[[], datetime]
     workers: int
@@ -123,20 +122,21 @@ def copies(manifest: Manifest, kept: Path, tools: Tools) -> Sequence[Duplicate]:
 
 
 def learn(recipe: Recipe, prepared: Prepared, folder: Path, tools: Tools, *, resume: bool) -> Outcome:
-    """The training itself; a run that is complete is left as it is."""
-    return train(
-        recipe,
-        prepared.labels,
-        prepared.training_feed(recipe, device=tools.device, world=tools.world),
-        prepared.validation_feed(recipe, device=tools.device, world=tools.world),
-        folder,
-        data=prepared.data,
-        device=tools.device,
-        resume=resume,
-        world=tools.world,
-        stop=tools.stop,
-        display=tools.display,
-    )
+    """The training itself; a run that is complete is left as it is. Only here a signal waits for the step's end."""
+    with stop_on_signals() as stop:
+        return train(
+            recipe,
+            prepared.labels,
+            prepared.training_feed(recipe, device=tools.device, world=tools.world),
+            prepared.validation_feed(recipe, device=tools.device, world=tools.world),
+            folder,
+            data=prepared.data,
+            device=tools.device,
+            resume=resume,
+            world=tools.world,
+            stop=stop,
+            display=tools.display,
+        )
 
 
 def to_bundle(

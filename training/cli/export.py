@@ -29,7 +29,6 @@ def export(
     from training.learning.folder import RECIPE
     from training.learning.prepared import prepare
     from training.learning.progress import Silent
-    from training.learning.stopping import Stop
     from training.recipe import read_recipe
     from training.run import Tools, to_bundle
 
@@ -38,7 +37,6 @@ def export(
         tools = Tools(
             device=place,
             world=world,
-            stop=Stop(),
             display=Silent(),
             now=lambda: datetime.now(UTC),
             workers=os.cpu_count() or 1,

@@ -25,7 +25,8 @@ def run(
 ) -> None:
     """Do all of it: group copies, assign splits, prepare, train, calibrate, export, evaluate, and write the card.
 
-    Ctrl-C or SIGTERM finishes the step and ends with status 75; the same command with --resume goes on.
+    Ctrl-C or SIGTERM while it trains finishes the step and ends with status 75. Whenever it ends, the same command with
+    --resume goes on.
     """
     from datetime import UTC, datetime
 
@@ -34,17 +35,15 @@ def run(
     from training.data.manifest import read_manifest
     from training.learning.distributed import joined
     from training.learning.progress import display_on
-    from training.learning.stopping import stop_on_signals
     from training.recipe import read_recipe
     from training.run import Tools
     from training.run import run as do
 
     chosen, rows = read_recipe(recipe), read_manifest(manifest)
-    with joined(device) as (world, place), display_on(Console(stderr=True)) as display, stop_on_signals() as stop:
+    with joined(device) as (world, place), display_on(Console(stderr=True)) as display:
         tools = Tools(
             device=place,
             world=world,
-            stop=stop,
             display=display,
             now=lambda: datetime.now(UTC),
             workers=os.cpu_count() or 1,

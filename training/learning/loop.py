@@ -2,9 +2,9 @@
 
 What is equal to what. A step's gradient is the sum of its photographs' masked losses divided by the known entries of
 the whole batch, however the batch is cut. Only batch norm sees the cut: it works pass by pass. So runs of the same
-number of passes a step (processes times `accumulation`) are the same run. On a CPU two processes give the bits of one
-process with twice the accumulation; more of them add float32 gradients in another order, and agree to its rounding
-(1e-5 of the losses in the first epochs, growing from there). A run that was killed and resumed is the run that was not.
+number of passes a step (processes times `accumulation`) are the same run, up to the order in which float32 gradients
+are added: on a CPU within 1e-6 of losses and weights for two passes, within 1e-5 of the first epoch's losses for four,
+growing from there. A run that was killed and resumed is the run that was not.
 """
 
 from __future__ import annotations

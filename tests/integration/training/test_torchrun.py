@@ -9,7 +9,7 @@ from tests.integration.training.small_run import STEPS, SmallRun, make
 from training.learning.checkpoints import BEST, LAST
 
 TOLERANCE = 1e-6
-"""Relative, of losses and weights, where a step has two passes. Room for another torch's all-reduce. Measured: 0."""
+"""Relative, of losses and weights, where a step has two passes."""
 REORDERED = 1e-4
 """Relative, of an epoch's losses, where it has four: their gradients are added in another order. Measured: 3.5e-6."""
 WAIT_S = 200
