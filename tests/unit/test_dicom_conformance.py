@@ -62,3 +62,12 @@ def test_nothing_that_we_make_has_a_private_attribute(kind: str) -> None:
 def test_statuses_are_gathered_without_leaving_one_out() -> None:
     found = by_status(lambda status: ("odd" if status in {7, 8, 9, 0x0100, 0xFFFF} else "usual",), ("status", "what"))
     assert found.splitlines()[2:] == ["| 0x0007 to 0x0009, 0x0100, 0xFFFF | odd |", "| any other | usual |"]
+
+
+def test_the_chapters_are_those_of_the_standards_template() -> None:
+    """PS3.2 annex A, of which the tables must not overwrite any."""
+    chapters = re.findall(r"^## (\d) (.*)$", page(), re.MULTILINE)
+    assert [int(number) for number, _ in chapters] == list(range(1, 9))
+    assert {"4.1", "4.2", "4.3", "4.4"} == set(re.findall(r"^### (4\.\d) ", page(), re.MULTILINE))
+    for title in re.findall(r"^\s*- \[([\d.]+ [^\]]+)\]", page(), re.MULTILINE):
+        assert re.search(rf"^#+ {re.escape(title)}$", page(), re.MULTILINE), title
