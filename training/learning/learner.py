@@ -35,9 +35,8 @@ class Learner:
 
     def __init__(self, network: OcuNet, recipe: Recipe, device: torch.device, world: World) -> None:
         chosen = recipe.optimisation
-        self.network = network.to(device)
-        if device.type == "cuda":
-            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Also on a CPU: depthwise convolutions learn several times as fast in this layout.
+        self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         freeze_unreached(self.network, recipe.preprocess.image_size, device)
         self.average = Average(self.network, chosen.ema)
         self.precision = precision_of(chosen, device)
@@ -86,7 +85,8 @@ class Learner:
     def predict(self, images: Tensor) -> Tensor:
         """Logits (n, labels), float32, of a pass that will be learned from."""
         with self.precision.passes():
-            logits: Tensor = (self._distributed or self.network)(images)
+            pixels = images.contiguous(memory_format=torch.channels_last)
+            logits: Tensor = (self._distributed or self.network)(pixels)
         return logits.float()
 
     def learn(self, loss: Tensor) -> None:

@@ -82,7 +82,7 @@ def _judge(
         if stop.wanted:
             return None
         with precision.passes():
-            logits = network(batch.images)
+            logits = network(batch.images.contiguous(memory_format=torch.channels_last))
         logits = logits.float()
         cost += float(loss(logits, batch.targets, batch.known).sum(dtype=torch.float64))
         entries += int(batch.known.sum())
