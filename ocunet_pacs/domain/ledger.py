@@ -32,6 +32,8 @@ class AnalysisRow:
     patient_conflict: bool = False
     urgency: Urgency | None = None
     """The highest that the report suggests; None: there is no report."""
+    patient_digest: str = ""
+    """Stands for the study's patient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,10 @@ class DeliveryRow:
     committed_at: datetime | None = None
     failure: int | None = None
     """Failure Reason (0008,1197) of the last answer; None: it did not fail."""
+    study_instance_uid: str = ""
+    """Of the study that the object is about."""
+    patient_digest: str = ""
+    """Stands for the study's patient."""
 
 
 @dataclass(frozen=True, slots=True)

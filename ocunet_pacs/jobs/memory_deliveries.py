@@ -28,7 +28,7 @@ class MemoryDeliveries(MemoryResults):
     def delivery(self, delivery_id: int) -> DeliveryRow:
         """See `Ledger.delivery`."""
         with self._lock:
-            return self._deliveries[delivery_id]
+            return self._whole(self._deliveries[delivery_id])
 
     def record_delivery(
         self, delivery_id: int, status: int | None, comment: str, now: datetime, *, stored: bool = False
@@ -59,7 +59,13 @@ class MemoryDeliveries(MemoryResults):
                 and _is_open(row)
                 and (row.asked_at is None or row.asked_at <= asked_before)
             ]
-            return sorted(found, key=lambda row: (row.stored_at, row.id))[:limit]
+            return [self._whole(row) for row in sorted(found, key=lambda row: (row.stored_at, row.id))[:limit]]
+
+    def _whole(self, row: DeliveryRow) -> DeliveryRow:
+        """The row with its study."""
+        analysis = self._analyses[self._outputs[row.output.sop_instance_uid].analysis_id]
+        study = self._studies[analysis.study_id]
+        return replace(row, study_instance_uid=study.uid, patient_digest=study.patient_digest)
 
     def note_asked(self, transaction_uid: str, delivery_ids: Sequence[int], now: datetime) -> None:
         """See `Ledger.note_asked`. What is settled by now is left as it is."""

@@ -46,7 +46,12 @@ class MemoryResults(MemoryIntake):
         with self._lock:
             row = self._analyses[analysis_id]
             study = self._studies[row.study_id]
-            return replace(row, newest_revision=study.revision, patient_conflict=study.conflict_at is not None)
+            return replace(
+                row,
+                newest_revision=study.revision,
+                patient_conflict=study.conflict_at is not None,
+                patient_digest=study.patient_digest,
+            )
 
     def analysis_instances(self, analysis_id: int) -> list[StoredInstance]:
         """See `Ledger.analysis_instances`."""

@@ -15,7 +15,7 @@ from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.domain.ledger import DeliveryRow
 from ocunet_pacs.domain.result import Output
 from ocunet_pacs.jobs.engine import for_reading, transaction
-from ocunet_pacs.jobs.schema import commitment_requests, deliveries, jobs, outputs
+from ocunet_pacs.jobs.schema import analyses, commitment_requests, deliveries, jobs, outputs, studies
 from ocunet_pacs.jobs.sql_insert import insert_into
 from ocunet_pacs.jobs.sql_queue import hasten
 
@@ -172,7 +172,12 @@ class SqlDeliveries:
 
 def _rows() -> Select[*tuple[Any, ...]]:
     """Rows for `_as_delivery`."""
-    return select(*OUTPUT, *_DELIVERY).join_from(deliveries, outputs)
+    return (
+        select(*OUTPUT, *_DELIVERY, studies.c.study_instance_uid, studies.c.patient_digest)
+        .join_from(deliveries, outputs)
+        .join(analyses, analyses.c.id == outputs.c.analysis_id)
+        .join(studies, studies.c.id == analyses.c.study_id)
+    )
 
 
 def _as_delivery(row: Row[*tuple[Any, ...]]) -> DeliveryRow:

@@ -52,6 +52,7 @@ class SqlResults:
                 studies.c.revision.label("newest_revision"),
                 studies.c.conflict_at.is_not(None).label("patient_conflict"),
                 analyses.c.urgency,
+                studies.c.patient_digest,
             )
             .join_from(analyses, studies)
             .where(analyses.c.id == analysis_id)

@@ -39,6 +39,24 @@ def reported(store: Store, uid: str, patient: str) -> int:
     return job.subject_id
 
 
+def test_an_analysis_and_its_deliveries_name_their_study_and_its_patient(store: Store) -> None:
+    store.record_instance(image("1.1", STUDY, patient="roe"))
+    closed(store, STUDY)
+    job = claimed(store)
+    assert store.analysis(job.subject_id).patient_digest == "roe"
+    store.finish_analysis(
+        job,
+        key="key",
+        result="{}",
+        outputs=to(["pacs"], output("2.25.1")),
+        expected_predecessor=None,
+        delivery_attempts=1,
+        now=NOW,
+    )
+    row = store.delivery(claimed(store).subject_id)
+    assert (row.study_instance_uid, row.patient_digest) == (STUDY, "roe")
+
+
 def images_of(store: Store, analysis_id: int) -> list[str]:
     return [row.sop_instance_uid for row in store.analysis_instances(analysis_id)]
 
