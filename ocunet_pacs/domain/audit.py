@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class AuditOutcome(IntEnum):
@@ -130,6 +133,11 @@ class SecurityAlert:
 
 
 AuditEvent = Started | Stopped | Received | Sent | Accessed | Queried | SecurityAlert
+
+
+def no_patient_number(_object: Path, /) -> str:
+    """For sites whose audit trail names patients by pseudonym: Patient ID is not read."""
+    return ""
 
 
 class Audit(Protocol):

@@ -104,6 +104,8 @@ class ImageHeader:
     """SOP Instance UIDs of the left and right images that a Stereometric Relationship joins."""
     patient_identity: str = field(default="", repr=False)
     """Digest of what names the patient. Whoever has the names can compute it, so a keyed one is kept in its place."""
+    patient_number: str = field(default="", repr=False)
+    """Patient ID (0010,0020), for the audit trail of sites that want it there, and nothing else."""
 
     def laterality_of(self, frame: int | None) -> Laterality:
         """Which eye a frame shows, counted from 1; None asks for the image as a whole."""

@@ -53,16 +53,26 @@ def identity_from(encoded: Mapping[int, bytes | None]) -> str:
         return _identity_from(encoded)
 
 
+def patient_number_from(encoded: Mapping[int, bytes | None]) -> str:
+    """Patient ID (0010,0020) from the values as they are encoded, by tag; "" where there is none that can be read."""
+    with quiet():
+        return _decoded(encoded.get(ID) or b"", _encodings(encoded))
+
+
 def _identity_from(encoded: Mapping[int, bytes | None]) -> str:
-    declared = (encoded.get(CHARACTER_SET) or b"").decode("ascii", "replace").strip(" \0")
-    try:
-        encodings = convert_encodings(declared.split("\\") if declared else "ISO_IR 6")
-    except Exception:  # noqa: BLE001 -- pydicom raises several kinds on names that no standard has
-        encodings = ["iso8859"]
+    encodings = _encodings(encoded)
     values = [_decoded(encoded.get(tag) or b"", encodings) for tag in (NAME, ID, ISSUER)]
     return _digest(
         [*values, (encoded.get(BIRTH_DATE) or b"").decode("ascii", "replace").partition("\\")[0].strip(" \0")]
     )
+
+
+def _encodings(encoded: Mapping[int, bytes | None]) -> list[str]:
+    declared = (encoded.get(CHARACTER_SET) or b"").decode("ascii", "replace").strip(" \0")
+    try:
+        return convert_encodings(declared.split("\\") if declared else "ISO_IR 6")
+    except Exception:  # noqa: BLE001 -- pydicom raises several kinds on names that no standard has
+        return ["iso8859"]
 
 
 def _decoded(value: bytes, encodings: list[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ocunet_pacs.domain.audit import audit_nothing
 from ocunet_pacs.domain.ports import Archive
 from ocunet_pacs.intake.query import Query
 from ocunet_pacs.intake.requestor import ArchivePeer
@@ -12,6 +13,7 @@ from ocunet_pacs.intake.retrieve import GetRetrieval, retrieve_by_move
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.backfill import FoundSeries, Listing, Retrieved
     from ocunet_pacs.domain.dates import Window
     from ocunet_pacs.intake.reception import Reception
@@ -22,11 +24,13 @@ __all__ = ["ArchivePeer", "DicomArchive"]
 class DicomArchive(Archive):
     """C-FIND, and C-GET into `reception` or C-MOVE to our listener. For one thread."""
 
-    def __init__(self, peer: ArchivePeer, calling_ae_title: str, reception: Reception) -> None:
+    def __init__(
+        self, peer: ArchivePeer, calling_ae_title: str, reception: Reception, audit: Audit = audit_nothing
+    ) -> None:
         self._peer = peer
         self._calling_ae_title = calling_ae_title
         self._reception = reception
-        self._query = Query(peer, calling_ae_title)
+        self._query = Query(peer, calling_ae_title, audit)
 
     @property
     def name(self) -> str:

@@ -35,6 +35,7 @@ class Sender:
     way: str
     source: SourceRule
     ae_title: str
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,7 @@ class ArrivingFile:
             affected_sop_instance_uid=head.sop_instance_uid,
             source=self._sender.source,
             way=self._sender.way,
+            address=self._sender.address,
             only_study_uid=self._only_study_uid,
         )
 

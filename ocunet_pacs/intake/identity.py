@@ -15,7 +15,7 @@ from ocunet_pacs.domain.errors import BadInput
 from ocunet_pacs.domain.study import ImageHeader, Reason, ReasonCode
 from ocunet_pacs.imaging.elements import text
 from ocunet_pacs.imaging.header import MANUFACTURER, MODEL_NAME
-from ocunet_pacs.imaging.identity import BIRTH_DATE, CHARACTER_SET, ID, ISSUER, NAME, identity_from
+from ocunet_pacs.imaging.identity import BIRTH_DATE, CHARACTER_SET, ID, ISSUER, NAME, identity_from, patient_number_from
 from ocunet_pacs.imaging.part10 import quiet
 from ocunet_pacs.intake.walk import Incomplete, text_of, walking
 
@@ -39,7 +39,7 @@ _KEEP = MappingProxyType(
 
 
 def read_identity(path: Path) -> ImageHeader:
-    """The header's UIDs, `made_by_us` and `patient_identity`; every other field is as if it were absent.
+    """The header's UIDs, `made_by_us`, and who the patient is; every other field is as if it were absent.
 
     BadInput: NOT_DICOM, UNREADABLE_DATASET, or TOO_LARGE past the limits of the walk. `path` is a file of ours.
     """
@@ -60,6 +60,7 @@ def read_identity(path: Path) -> ImageHeader:
             == (MANUFACTURER, MODEL_NAME)
             or (equipment is not None and _names_us(equipment, walk)),
             patient_identity=identity_from(found),
+            patient_number=patient_number_from(found),
         )
 
 

@@ -16,8 +16,10 @@ import structlog
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom.dsutils import encode
 from pynetdicom.presentation import build_context
 
+from ocunet_pacs.domain.audit import AuditOutcome, Party, Queried, audit_nothing
 from ocunet_pacs.domain.backfill import FoundSeries, FoundStudy, Listing
 from ocunet_pacs.domain.errors import ArchiveError, ArchiveMisconfigured, ArchiveUnavailable
 from ocunet_pacs.intake.contexts import STORED_SOP_CLASSES
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from pynetdicom.association import Association
 
+    from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.dates import Window
     from ocunet_pacs.intake.requestor import ArchivePeer
 
@@ -65,8 +68,9 @@ class _Answer:
 class Query:
     """Questions to one archive, an association each. For one thread."""
 
-    def __init__(self, peer: ArchivePeer, calling_ae_title: str) -> None:
+    def __init__(self, peer: ArchivePeer, calling_ae_title: str, audit: Audit = audit_nothing) -> None:
         self._peer = peer
+        self._audit = audit
         self._calling_ae_title = calling_ae_title
         self._asks_modalities = peer.match_modalities
         self._shown_to_match = False
@@ -156,7 +160,20 @@ class Query:
         return answer.rows
 
     def _ask(self, association: Association, identifier: Dataset) -> _Answer:
-        """Send one C-FIND and read all of its answers. _Broken."""
+        """Send one C-FIND and read all of its answers, with a word of it to the audit trail. _Broken."""
+        outcome = AuditOutcome.MINOR_FAILURE
+        try:
+            answer = self._answer(association, identifier)
+            if answer.refused is None:
+                outcome = AuditOutcome.SUCCESS
+        finally:
+            syntax = association.accepted_contexts[0].transfer_syntax[0]
+            encoded = encode(identifier, syntax.is_implicit_VR, syntax.is_little_endian) or b""
+            archive = Party(self._peer.name, self._peer.ae_title, self._peer.host)
+            self._audit(Queried(archive, FIND, encoded, str(syntax), outcome))
+        return answer
+
+    def _answer(self, association: Association, identifier: Dataset) -> _Answer:
         rows: list[dict[str, str]] = []
         complete = True
         keywords = [element.keyword for element in identifier]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 from pydicom.uid import UID, OphthalmicPhotography8BitImageStorage, OphthalmicPhotography16BitImageStorage
 
+from ocunet_pacs.domain.audit import Party, Patient, Received, audit_nothing
 from ocunet_pacs.domain.errors import BadInput, DatabaseError, DatabaseFull, RateExceeded, StoreError, StoreFull
 from ocunet_pacs.domain.ports import count_nothing
 from ocunet_pacs.domain.study import ReceivedInstance
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer
 
+    from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.ports import Count, Ledger
     from ocunet_pacs.domain.study import Arrival, ImageHeader
     from ocunet_pacs.intake.access import Pace
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 _NEVER_OURS = frozenset((OphthalmicPhotography8BitImageStorage, OphthalmicPhotography16BitImageStorage))
 """What nearly everything is that comes in, and none of what we make: the ledger need not be asked."""
+_BY_DICOM = frozenset({"dicom", "backfill"})
+"""Ways on which a sender has an AE title; on the others one stands for it."""
 
 
 class IncomingFile(Protocol):
@@ -97,6 +101,10 @@ class StoreRequest:
     source: SourceRule = UNLISTED
     way: str = "dicom"
     """How it came; a label of the count."""
+    address: str = ""
+    """Of the sender's machine; "" where the way knows none."""
+    asked_for: bool = False
+    """We fetched it; it was not sent unasked."""
     only_study_uid: str = ""
     """Where it is given, objects of any other study are refused."""
 
@@ -130,6 +138,7 @@ class Reception:
         min_free_bytes: int,
         pace: Pace | None = None,
         count: Count = count_nothing,
+        audit: Audit = audit_nothing,
     ) -> None:
         self._files = files
         self._ledger = ledger
@@ -139,6 +148,7 @@ class Reception:
         self._min_free_bytes = min_free_bytes
         self._pace = pace
         self._count = count
+        self._audit = audit
         self._undecided: deque[tuple[str, str]] = deque()
 
     def open(self, source: SourceRule) -> IncomingFile:
@@ -211,7 +221,7 @@ class Reception:
             return admission.OTHER_STUDY
         if not complete:
             return admission.TRUNCATED
-        arrival, ours = self._record(request, file, header)
+        instance, arrival, ours = self._record(request, file, header)
         log.info(
             "instance_stored" if arrival.added else "instance_restored" if arrival.healed else "instance_repeated",
             status="0x0000",
@@ -219,13 +229,16 @@ class Reception:
             size_bytes=file.size,
             own_output=ours,
         )
+        self._audit(_received(request, instance, arrival, header))
         if arrival.conflict:
             self._count("patient_conflicts")
             log.warning("patient_conflict", study=study_digest(header.study_instance_uid), stored=bool(arrival))
         return Receipt(header.study_instance_uid, is_new=arrival.added, opens_study=not ours)
 
-    def _record(self, request: StoreRequest, file: IncomingFile, header: ImageHeader) -> tuple[Arrival, bool]:
-        """File first, row second: (what became of it, whether we made the object)."""
+    def _record(
+        self, request: StoreRequest, file: IncomingFile, header: ImageHeader
+    ) -> tuple[ReceivedInstance, Arrival, bool]:
+        """File first, row second: (it, what became of it, whether we made the object)."""
         if not header.patient_identity:
             raise ValueError("the reader of headers does not say whom they name: patients could not be kept apart")
         ours = header.made_by_us or (
@@ -257,7 +270,7 @@ class Reception:
         if not arrival:
             self._files.remove(key)
         self._settle()
-        return arrival, ours
+        return instance, arrival, ours
 
     def _forget(self, key: str, sop_instance_uid: str) -> None:
         """Remove the file of a row that could not be written, but only when it is certain that no row names it.
@@ -296,6 +309,17 @@ def refusal_for(error: Exception) -> Refusal:
     if isinstance(error, DatabaseError):
         return admission.LEDGER_FAILED
     return admission.UNEXPECTED
+
+
+def _received(request: StoreRequest, instance: ReceivedInstance, arrival: Arrival, header: ImageHeader) -> Received:
+    return Received(
+        Party(request.source.name, request.calling_ae_title if request.way in _BY_DICOM else "", request.address),
+        instance.study_instance_uid,
+        instance.sop_class_uid,
+        Patient(instance.patient_digest, header.patient_number),
+        is_new=arrival.added,
+        asked_for=request.asked_for,
+    )
 
 
 def _log_for(request: StoreRequest) -> structlog.typing.FilteringBoundLogger:

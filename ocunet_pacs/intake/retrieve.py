@@ -174,6 +174,8 @@ class GetRetrieval:
             affected_sop_instance_uid=str(getattr(event.request, "AffectedSOPInstanceUID", "")),
             source=self._peer.source,
             way="backfill",
+            address=self._peer.host,
+            asked_for=True,
         )
         taken: Receipt | Refusal = NO_DATA_SET
         spool = getattr(event.request, "DataSet", None)

@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 
+from ocunet_pacs.domain.audit import audit_nothing
 from ocunet_pacs.domain.errors import ConfigError
 from ocunet_pacs.domain.ports import count_nothing
 from ocunet_pacs.imaging.commitment import SOP_CLASS as COMMITMENT
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.ports import Count, Ledger
     from ocunet_pacs.domain.study import ImageHeader
     from ocunet_pacs.intake.reception import IncomingStore, Receipt
@@ -83,6 +85,7 @@ class Listener:
         new_token: Callable[[], str],
         monotonic: Callable[[], float] = time.monotonic,
         count: Count = count_nothing,
+        audit: Audit = audit_nothing,
         released: Callable[[frozenset[str]], object] | None = None,
     ) -> None:
         self._config = config
@@ -97,6 +100,7 @@ class Listener:
             min_free_bytes=config.min_free_bytes,
             pace=Pace(monotonic),
             count=count,
+            audit=audit,
         )
         self._commitment = CommitmentReports(ledger, now, count)
         rules = AccessRules(
@@ -111,6 +115,7 @@ class Listener:
             Places(config.max_associations),
             self._reception,
             count,
+            audit,
             handshake_seconds=config.negotiation_timeout.total_seconds(),
         )
         self._servers: list[Server] = []
@@ -238,6 +243,7 @@ class Listener:
             affected_sop_class_uid=str(event.request.AffectedSOPClassUID),
             affected_sop_instance_uid=str(getattr(event.request, "AffectedSOPInstanceUID", "")),
             source=association.source,
+            address=association.address,
         )
         spool = getattr(event.request, "DataSet", None)
         answer: Receipt | Refusal = NO_DATA_SET

@@ -19,6 +19,7 @@ from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.association import Association
 from pynetdicom.transport import AddressInformation, AssociationServer
 
+from ocunet_pacs.domain.audit import Alert, Party, SecurityAlert
 from ocunet_pacs.imaging.commitment import SOP_CLASS as COMMITMENT
 from ocunet_pacs.intake.access import UNLISTED, Rejection
 from ocunet_pacs.intake.connection import BlockSocket
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pynetdicom.dimse_primitives import DimseServiceType
     from pynetdicom.presentation import PresentationContext
 
+    from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.ports import Count
     from ocunet_pacs.intake.access import AccessRules, Places, SourceRule
     from ocunet_pacs.intake.reception import Reception
@@ -55,6 +57,7 @@ class Entrance:
     places: Places
     reception: Reception
     count: Count
+    audit: Audit
     handshake_seconds: float
 
 
@@ -122,6 +125,9 @@ class Acceptor(Association):
         except OSError as error:
             reason = _tls_reason(error)
             structlog.get_logger().warning("tls_handshake_failed", address=self.address, reason=reason)
+            self._entrance.audit(
+                SecurityAlert(Alert.NODE_AUTHENTICATION, f"TLS handshake failed: {reason}", Party(address=self.address))
+            )
             self._entrance.count("security_events", kind="tls_handshake")
             self._entrance.count("associations", outcome="rejected", reason="tls_handshake")
             return False
@@ -153,6 +159,7 @@ class Acceptor(Association):
                 address=self.address,
                 hint="no destination that is asked to commit has this AE title, or it has another address",
             )
+            self._alert(Alert.RESTRICTED_FUNCTION, "wants to report storage commitment and is asked for none")
             self._entrance.count("security_events", kind="unknown_committer")
 
     def _may_use(self, sop_class_uid: str) -> bool:
@@ -183,7 +190,12 @@ class Acceptor(Association):
         )
         self._entrance.count("associations", outcome="rejected", reason=rejection.word)
         if rejection.word in _SENDERS_WORDS:
+            self._alert(Alert.NODE_AUTHENTICATION, f"association rejected: {rejection.word}")
             self._entrance.count("security_events", kind=f"unknown_{rejection.word}")
+
+    def _alert(self, alert: Alert, description: str) -> None:
+        sender = Party(self.source.name, self.requestor.ae_title.strip(), self.address)
+        self._entrance.audit(SecurityAlert(alert, description, sender))
 
 
 class Server(AssociationServer):

@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ocunet_pacs.domain.audit import audit_nothing
 from ocunet_pacs.domain.errors import StoreError
 from ocunet_pacs.intake.multipart import BadMultipart, media_type
 from ocunet_pacs.intake.stow_answer import answer_type
@@ -29,6 +30,7 @@ from ocunet_pacs.intake.stow_session import MultipartSession, Session, SinglePar
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.ports import Count
     from ocunet_pacs.intake.arriving import Sender
     from ocunet_pacs.intake.reception import Reception
@@ -64,6 +66,7 @@ def stow_app(
     sender_at: Callable[[str], Sender],
     count: Count,
     released: Callable[[frozenset[str]], object],
+    audit: Audit = audit_nothing,
 ) -> Guard:
     """The application. `sender_at` says who sends from an address.
 
@@ -77,7 +80,7 @@ def stow_app(
     ]
     app = Starlette(routes=routes)
     app.router.redirect_slashes = False  # a redirect would send the whole body twice
-    return Guard(app, config.token, count)
+    return Guard(app, config.token, count, audit)
 
 
 class _TooSlow(Exception):

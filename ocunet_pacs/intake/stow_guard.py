@@ -12,9 +12,12 @@ import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
+from ocunet_pacs.domain.audit import Alert, Party, SecurityAlert, audit_nothing
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.ports import Count
 
 _DRAINED_BYTES = 16 << 20
@@ -24,10 +27,11 @@ _DRAINED_S = 5.0
 class Guard:
     """An ASGI application in front of another. `token` "" lets everybody through."""
 
-    def __init__(self, app: ASGIApp, token: str, count: Count) -> None:
+    def __init__(self, app: ASGIApp, token: str, count: Count, audit: Audit = audit_nothing) -> None:
         self._app = app
         self._token = token
         self._count = count
+        self._audit = audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on, or answer 401."""
@@ -38,6 +42,9 @@ class Guard:
             self._count("security_events", kind="stow_unauthorised")
             peer = request.client.host if request.client else ""
             structlog.get_logger().warning("stow_unauthorised", peer=peer)
+            self._audit(
+                SecurityAlert(Alert.NODE_AUTHENTICATION, "STOW-RS request without the valid token", Party(address=peer))
+            )
             answer = await refused(request, 401, "a valid token is needed")
             answer.headers["WWW-Authenticate"] = 'Bearer realm="stow"'
             await answer(scope, receive, send)

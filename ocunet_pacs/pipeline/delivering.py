@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ocunet_pacs.domain.audit import AuditOutcome, Party, Patient, Sent, audit_nothing, no_patient_number
 from ocunet_pacs.domain.errors import PeerBusy, PeerRefused, PeerUnavailable
 from ocunet_pacs.domain.job import Done, Later, Never, Outcome, Retry
 from ocunet_pacs.domain.ports import count_nothing
@@ -22,7 +23,9 @@ from ocunet_pacs.domain.ports import count_nothing
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
+    from pathlib import Path
 
+    from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.job import Job
     from ocunet_pacs.domain.ledger import DeliveryRow
     from ocunet_pacs.domain.ports import Committer, Count, FileStore, Ledger, Sender
@@ -59,6 +62,11 @@ class DeliveryTools:
     clock: Callable[[], datetime]
     new_uid: Callable[[], str]
     count: Count = field(default=count_nothing)
+    audit: Audit = field(default=audit_nothing)
+    parties: Mapping[str, Party] = field(default_factory=dict)
+    """Who the destinations are, by name, for the audit trail."""
+    patient_number: Callable[[Path], str] = field(default=no_patient_number)
+    """Patient ID of an object of ours, where the audit trail has those."""
 
 
 def deliver(job: Job, tools: DeliveryTools, alive: Callable[[], None]) -> Outcome:
@@ -123,6 +131,8 @@ def _store(job: Job, row: DeliveryRow, tools: DeliveryTools, *, commits: bool) -
     # Only what is still to be committed to stays on the list of what is.
     tools.ledger.record_delivery(row.id, status, comment, tools.clock(), stored=stored and commits)
     word = "stored" if stored else type(outcome).__name__.lower()
+    if stored or not isinstance(outcome, Later):  # where nobody answered, nothing went anywhere
+        tools.audit(_sent(row, tools, outcome, stored=stored))
     tools.count("deliveries", destination=row.destination, kind=str(row.output.kind), outcome=word)
     structlog.get_logger().info(
         "delivery",
@@ -134,6 +144,18 @@ def _store(job: Job, row: DeliveryRow, tools: DeliveryTools, *, commits: bool) -
         attempt=job.attempt,
     )
     return outcome
+
+
+def _sent(row: DeliveryRow, tools: DeliveryTools, outcome: Outcome, *, stored: bool) -> Sent:
+    """For the audit trail. What is no DICOM object (a FHIR document, a notice) leaves without a SOP class."""
+    failed = AuditOutcome.SERIOUS_FAILURE if isinstance(outcome, Never) else AuditOutcome.MINOR_FAILURE
+    return Sent(
+        tools.parties.get(row.destination, Party(row.destination)),
+        row.study_instance_uid,
+        row.output.sop_class_uid if row.output.kind.is_dicom else "",
+        Patient(row.patient_digest, tools.patient_number(tools.files.path(row.output.file_key))),
+        AuditOutcome.SUCCESS if stored else failed,
+    )
 
 
 def _ask(row: DeliveryRow, rule: CommitmentRule, tools: DeliveryTools) -> Outcome:

@@ -7,12 +7,14 @@ know ports, never adapters, so the whole product runs in tests on fakes, in mill
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from ocunet_pacs.domain.audit import Accessed, Patient, audit_nothing, no_patient_number
 from ocunet_pacs.domain.errors import InvalidReport
 from ocunet_pacs.domain.job import Done, Never, Outcome
 from ocunet_pacs.domain.ledger import Finish
@@ -28,8 +30,10 @@ from ocunet_pacs.pipeline.make import Earlier, Making, predecessor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime, timedelta
+    from pathlib import Path
     from typing import Any
 
+    from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.gates import Verdict
     from ocunet_pacs.domain.job import Job
     from ocunet_pacs.domain.ledger import AnalysisRow
@@ -76,6 +80,9 @@ class AnalysisTools:
     clock: Callable[[], datetime]
     report_nothing_eligible: bool = True
     count: Count = count_nothing
+    audit: Audit = audit_nothing
+    patient_number: Callable[[Path], str] = no_patient_number
+    """Patient ID of an image, where the audit trail has those."""
 
 
 def assemble(ledger: Ledger, rule: AssemblyRule, now: datetime, count: Count = count_nothing) -> int:
@@ -208,6 +215,7 @@ def _finish(
         count_images(images, tools.count)
         if not silence:
             tools.count("reports", urgency=str(urgency))
+    tools.audit(_accessed(row, sources, tools))
     structlog.get_logger().info(
         "study_analysed",
         study=study_digest(row.study_instance_uid),
@@ -222,6 +230,14 @@ def _finish(
         operating_point=result.bundle.operating_point,
         trained=result.bundle.trained,
     )
+
+
+def _accessed(row: AnalysisRow, sources: list[Source], tools: AnalysisTools) -> Accessed:
+    """For the audit trail: what was read, by SOP class."""
+    read = [source for source in sources if source.gone is None]
+    number = tools.patient_number(read[0].path) if read else ""
+    instances = sorted(Counter(source.sop_class_uid for source in read).items())
+    return Accessed(row.study_instance_uid, tuple(instances), Patient(row.patient_digest, number))
 
 
 def _why_silent(result: StudyResult, tools: AnalysisTools, predecessor: int | None) -> str:

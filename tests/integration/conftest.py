@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from ocunet_pacs.domain.audit import AuditEvent
+
 
 @dataclass
 class Receiver:
@@ -33,6 +35,8 @@ class Receiver:
     counted: Counter[tuple[str, ...]] = field(default_factory=Counter)
     """Of each counter with its labels' values, in the order of their names."""
     released: list[frozenset[str]] = field(default_factory=list)
+    told: list[AuditEvent] = field(default_factory=list)
+    """What the audit trail was told."""
 
     @property
     def port(self) -> int:
@@ -61,6 +65,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Receiver]]:
             )
             counted: Counter[tuple[str, ...]] = Counter()
             released: list[frozenset[str]] = []
+            told: list[AuditEvent] = []
 
             def count(name: str, amount: int = 1, /, **labels: str) -> None:
                 counted[name, *(labels[label] for label in sorted(labels))] += amount
@@ -74,9 +79,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Receiver]]:
                 new_token=lambda: uuid.uuid4().hex,
                 monotonic=monotonic,
                 count=count,
+                audit=told.append,
                 released=released.append,
             )
-            receiver = Receiver(listener, store, rows, logged, counted, released)
+            receiver = Receiver(listener, store, rows, logged, counted, released, told)
             running.append(receiver)
             listener.start()
             return receiver

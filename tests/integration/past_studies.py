@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import Dataset
 
+    from ocunet_pacs.domain.audit import AuditEvent
     from ocunet_pacs.pipeline.backfill import Tally
 
 DATES = DateRange(date(2024, 2, 1), date(2024, 3, 31))
@@ -83,6 +84,8 @@ class Site:
     counted: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     watcher: Quiet = field(default_factory=Quiet)
     min_free: int = 0
+    told: list[AuditEvent] = field(default_factory=list)
+    """What the audit trail was told."""
 
     def __post_init__(self) -> None:
         self.files = Files(self.folder / "store")
@@ -98,8 +101,9 @@ class Site:
             new_token=lambda: uuid.uuid4().hex,
             min_free_bytes=self.min_free,
             count=self.count,
+            audit=self.told.append,
         )
-        return DicomArchive(peer, "OCUNET", self.reception)
+        return DicomArchive(peer, "OCUNET", self.reception, self.told.append)
 
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         self.counted += [(name, labels)] * amount

@@ -7,8 +7,10 @@ from contextlib import nullcontext
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.uid import ImplicitVRLittleEndian
+from pynetdicom.presentation import build_context
 
-from ocunet_pacs.intake.query import Query
+from ocunet_pacs.intake.query import FIND, Query
 from ocunet_pacs.intake.requestor import ArchivePeer
 
 _NO_KEYS = Dataset()
@@ -35,6 +37,7 @@ class Recorder:
         self.asked: list[Dataset] = []
         self._status = status
         self._rows = rows
+        self.accepted_contexts = [build_context(FIND, ImplicitVRLittleEndian)]
 
     def send_c_find(self, identifier: Dataset, _model: str) -> Iterator[tuple[Any, Dataset | None]]:
         self.asked.append(identifier)

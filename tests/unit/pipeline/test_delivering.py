@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
+from ocunet_pacs.domain.audit import AuditOutcome, Party, Patient, Sent
 from ocunet_pacs.domain.errors import DeliveryError, PeerBusy, PeerRefused, PeerUnavailable
 from ocunet_pacs.domain.job import Done, JobKind, JobState, Later, Never, Retry
 from ocunet_pacs.domain.labels import Urgency
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NO_SUCH_OBJECT = 0x0112
+PACS = Party("pacs", "PACS", "10.0.0.1")
 
 
 @dataclass
@@ -70,6 +72,8 @@ class Sending(House):
             clock=self.clock,
             new_uid=self.new_uid,
             count=self.count,
+            audit=self.told.append,
+            parties={"pacs": PACS},
         )
 
     def new_uid(self) -> str:
@@ -119,6 +123,27 @@ def test_a_delivery_ends_in_the_word_that_its_answer_means(error, expected, stat
     job = house.claim(JobKind.DELIVER)
     assert isinstance(deliver(job, house.delivery, lambda: None), expected)
     assert house.jobs.delivery(job.subject_id).status == status
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (None, AuditOutcome.SUCCESS),
+        (PeerUnavailable("nobody answered"), None),
+        (PeerBusy("out of resources", 0xA700), AuditOutcome.MINOR_FAILURE),
+        (PeerRefused("not allowed", 0x0124), AuditOutcome.SERIOUS_FAILURE),
+    ],
+)
+def test_the_audit_trail_is_told_what_a_destination_answered(error, outcome) -> None:
+    house = Sending()
+    house.study(1)
+    house.told.clear()
+    house.pacs.answer = lambda _path: error
+    job = house.claim(JobKind.DELIVER)
+    deliver(job, house.delivery, lambda: None)
+    made = house.jobs.delivery(job.subject_id).output
+    expected = [] if outcome is None else [Sent(PACS, "1.1", made.sop_class_uid, Patient(), outcome)]
+    assert house.told == expected
 
 
 def test_a_destination_that_was_taken_out_of_the_settings_is_a_persons_business() -> None:

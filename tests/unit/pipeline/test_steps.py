@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from ocunet_pacs.domain.audit import Accessed, AuditEvent, Patient
 from ocunet_pacs.domain.errors import InvalidReport
 from ocunet_pacs.domain.gates import Verdict
 from ocunet_pacs.domain.job import BACKGROUND, Done, JobKind, JobState, Never
@@ -35,6 +36,7 @@ class House:
         self.report_nothing_eligible = True
         self.counted: dict[tuple[str, ...], int] = {}
         self.verdicts: dict[str, Verdict] = {}
+        self.told: list[AuditEvent] = []
 
     def eligibility(self, header: ImageHeader, source: str) -> Verdict:
         return self.verdicts.get(header.sop_instance_uid, Verdict())
@@ -72,6 +74,8 @@ class House:
             clock=self.clock,
             report_nothing_eligible=self.report_nothing_eligible,
             count=self.count,
+            audit=self.told.append,
+            patient_number=lambda path: f"PAT {path}",
         )
 
     def analyse(self, job=None):
@@ -111,6 +115,17 @@ def test_an_analysis_keeps_its_results_and_queues_one_delivery_an_object_and_des
     assert counts[JobKind.DELIVER, JobState.WAITING] == 2 * (3 + 1), "three heatmaps and a report, twice"
     assert len(house.files.content) == 4
     assert house.classifier.batches == [2, 1]
+
+
+def test_the_audit_trail_is_told_what_was_read_of_whom() -> None:
+    house = House("pacs")
+    first, second = (received(number, house.clock) for number in (1, 2))
+    for instance in (first, second):
+        house.jobs.record_instance(replace(instance, patient_digest="p" * 64))
+    house.close()
+    house.analyse()
+    number = f"PAT {house.files.path(first.file_key)}"
+    assert house.told == [Accessed("1.2", ((first.sop_class_uid, 2),), Patient("p" * 64, number))]
 
 
 def test_the_saved_result_is_json_that_names_every_image() -> None:
