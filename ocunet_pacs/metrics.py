@@ -37,6 +37,7 @@ COUNTERS = MappingProxyType(
         "housekeeping_runs": ("Runs of each task of housekeeping", ("task", "outcome")),
         "shadow_studies": ("Reported studies that a candidate bundle looked at", ()),
         "shadow_images": ("Images that a candidate bundle looked at", ("outcome",)),
+        "audit_messages": ("Messages of the audit trail", ("outcome",)),
         "backfill_studies": ("Past studies fetched from an archive", ("archive", "outcome")),
     }
 )

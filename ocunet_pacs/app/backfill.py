@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import tzlocal
 
+from ocunet_pacs.app.audit import open_audit
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.process import utc_now
+from ocunet_pacs.domain.audit import audit_nothing
 from ocunet_pacs.domain.errors import ConfigError
 from ocunet_pacs.domain.ports import count_nothing
 from ocunet_pacs.intake.archive import ArchivePeer, DicomArchive
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from ocunet_pacs.app.process import StopFlag
+    from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.dates import DateRange
     from ocunet_pacs.domain.ports import Count
     from ocunet_pacs.pipeline.backfill import Result, Watcher
@@ -85,9 +88,10 @@ def archive_peer(settings: Settings, name: str) -> ArchivePeer:
 def backfill(settings: Settings, request: BackfillRequest, watcher: Watcher, stop: StopFlag) -> Result:
     """Fetch until everything asked for is here, or something ends the run. ConfigError, DatabaseError, StoreError."""
     metrics = Metrics()
+    audit = open_audit(settings, "backfill", metrics.count)
     stop_serving = metrics.serve(settings.metrics.host, request.metrics_port)
     try:
-        with _parts(settings, request.archive, metrics.count) as parts:
+        with _parts(settings, request.archive, metrics.count, audit) as parts:
             if request.retry_failed:
                 parts.ledger.retry_failed(request.archive, utc_now())
             tools = BackfillTools(
@@ -115,21 +119,26 @@ def backfill(settings: Settings, request: BackfillRequest, watcher: Watcher, sto
             run = Run(tools, rule)
             return run.found_before() if request.dates is None else run.dates(request.dates)
     finally:
+        audit.close()
         stop_serving()
 
 
 def preview(settings: Settings, request: BackfillRequest, stop: StopFlag) -> Survey:
     """What `backfill` would fetch. ConfigError, DatabaseError, ArchiveError."""
     assert request.dates is not None
-    with _parts(settings, request.archive) as parts:
-        return survey(
-            parts.archive,
-            parts.ledger,
-            request.dates,
-            request.modalities,
-            newest_first=request.newest_first,
-            stopping=stop.is_set,
-        )
+    audit = open_audit(settings, "backfill", count_nothing)
+    try:
+        with _parts(settings, request.archive, audit=audit) as parts:
+            return survey(
+                parts.archive,
+                parts.ledger,
+                request.dates,
+                request.modalities,
+                newest_first=request.newest_first,
+                stopping=stop.is_set,
+            )
+    finally:
+        audit.close()
 
 
 @contextmanager
@@ -143,7 +152,9 @@ def opened_ledger(settings: Settings) -> Iterator[SqlBackfill]:
 
 
 @contextmanager
-def _parts(settings: Settings, name: str, count: Count = count_nothing) -> Iterator[_Parts]:
+def _parts(
+    settings: Settings, name: str, count: Count = count_nothing, audit: Audit = audit_nothing
+) -> Iterator[_Parts]:
     peer = archive_peer(settings, name)
     engine = open_database(settings)
     try:
@@ -156,7 +167,9 @@ def _parts(settings: Settings, name: str, count: Count = count_nothing) -> Itera
             new_token=lambda: uuid.uuid4().hex,
             min_free_bytes=settings.store.min_free,
             count=count,
+            audit=audit,
         )
-        yield _Parts(DicomArchive(peer, settings.dicom.ae_title, reception), SqlBackfill(engine), jobs, reception)
+        archive = DicomArchive(peer, settings.dicom.ae_title, reception, audit)
+        yield _Parts(archive, SqlBackfill(engine), jobs, reception)
     finally:
         engine.dispose()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ocunet_pacs import systemd
+from ocunet_pacs.app.audit import open_audit, parties, patient_numbers
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.loops import start_loops
@@ -33,6 +34,7 @@ def deliver(settings: Settings) -> int:
     engine = open_database(settings)
     jobs = SqlJobs(engine)
     metrics = Metrics()
+    audit = open_audit(settings, "deliver", metrics.count)
     tools = DeliveryTools(
         ledger=jobs,
         files=Files(settings.store.path),
@@ -43,6 +45,9 @@ def deliver(settings: Settings) -> int:
         clock=utc_now,
         new_uid=lambda: derive_uid("transaction", uuid.uuid4().hex),
         count=metrics.count,
+        audit=audit,
+        parties=parties(settings),
+        patient_number=patient_numbers(settings),
     )
     stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
     housekeeping = Housekeeping(jobs, metrics)
@@ -67,6 +72,7 @@ def deliver(settings: Settings) -> int:
     for sender in sending.values():
         sender.close()
     housekeeping.stop()
+    audit.close()
     stop_metrics()
     engine.dispose()
     structlog.get_logger().info("stopped")

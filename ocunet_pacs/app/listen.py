@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ocunet_pacs import systemd
+from ocunet_pacs.app.audit import open_audit
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.process import FIRST_LISTENER, Watchdog, announce_ready, role_name, stop_on_signals, utc_now
@@ -41,6 +42,7 @@ def listen(settings: Settings) -> int:
     engine = open_database(settings)
     jobs, files = SqlJobs(engine), Files(settings.store.path)
     metrics = Metrics()
+    audit = open_audit(settings, "listen", metrics.count)
     listener = Listener(
         listener_config(settings),
         files,
@@ -49,9 +51,11 @@ def listen(settings: Settings) -> int:
         now=utc_now,
         new_token=lambda: uuid.uuid4().hex,
         count=metrics.count,
+        audit=audit,
         released=lambda study_instance_uids: _hasten(jobs, study_instance_uids),
     )
     if not _start(listener, stop):
+        audit.close()
         return 0
     stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
     housekeeping = Housekeeping(jobs, metrics)
@@ -70,6 +74,7 @@ def listen(settings: Settings) -> int:
     systemd.notify("STOPPING=1")
     listener.stop()
     housekeeping.stop()
+    audit.close()
     stop_metrics()
     engine.dispose()
     structlog.get_logger().info("stopped")

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ocunet_pacs import systemd
+from ocunet_pacs.app.audit import open_audit
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.process import Watchdog, announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.app.sources import listed_rule, source_rule
+from ocunet_pacs.domain.audit import Alert, Party, SecurityAlert, audit_nothing
 from ocunet_pacs.domain.errors import ConfigError, OcunetError
 from ocunet_pacs.intake.access import Pace
 from ocunet_pacs.intake.arriving import Sender
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ocunet_pacs.app.process import StopFlag
+    from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.ports import Count, Ledger
     from ocunet_pacs.settings import Settings
 
@@ -46,8 +49,10 @@ def stow(settings: Settings) -> int:
     jobs, files = SqlJobs(engine), Files(settings.store.path)
     files.clean_incoming(utc_now() - timedelta(hours=1))
     metrics = Metrics()
-    server = web_server(settings, files, jobs, metrics.count)
+    audit = open_audit(settings, "stow", metrics.count)
+    server = web_server(settings, files, jobs, metrics.count, audit)
     if not _start(server, stop):
+        audit.close()
         return 0
     stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
     housekeeping = Housekeeping()
@@ -63,13 +68,16 @@ def stow(settings: Settings) -> int:
     systemd.notify("STOPPING=1")
     server.stop()
     housekeeping.stop()
+    audit.close()
     stop_metrics()
     engine.dispose()
     structlog.get_logger().info("stopped")
     return 0
 
 
-def web_server(settings: Settings, files: Files, ledger: Ledger, count: Count) -> WebServer:
+def web_server(
+    settings: Settings, files: Files, ledger: Ledger, count: Count, audit: Audit = audit_nothing
+) -> WebServer:
     """The server that the settings describe, not yet started. ConfigError where its certificates cannot be used."""
     ours = settings.stow
     reception = Reception(
@@ -81,6 +89,7 @@ def web_server(settings: Settings, files: Files, ledger: Ledger, count: Count) -
         min_free_bytes=settings.store.min_free,
         pace=Pace(time.monotonic),
         count=count,
+        audit=audit,
     )
     config = StowConfig(
         token=ours.token or "",
@@ -89,13 +98,16 @@ def web_server(settings: Settings, files: Files, ledger: Ledger, count: Count) -
         max_requests=ours.max_requests,
         silence=ours.idle_timeout,
     )
-    app = stow_app(reception, config, sender_at=senders(settings), count=count, released=ledger.hasten_studies)
+    app = stow_app(
+        reception, config, sender_at=senders(settings), count=count, released=ledger.hasten_studies, audit=audit
+    )
     tls = None
     if ours.certificate is not None and ours.key is not None:
         tls = tls_context(ours.certificate, ours.key, ours.client_authority)
 
     def on_bad_handshake(peer: str) -> None:
         count("security_events", kind="stow_handshake_failed")
+        audit(SecurityAlert(Alert.NODE_AUTHENTICATION, "TLS handshake of STOW-RS failed", Party(address=peer)))
         structlog.get_logger().warning("stow_handshake_failed", peer=peer)
 
     return WebServer(
@@ -114,7 +126,7 @@ def senders(settings: Settings) -> Callable[[str], Sender]:
     other = source_rule(settings, "stow")
 
     def sender_at(address: str) -> Sender:
-        return Sender("stow", next((rule for rule in known if rule.fits("", address)), other), "STOW")
+        return Sender("stow", next((rule for rule in known if rule.fits("", address)), other), "STOW", address)
 
     return sender_at
 

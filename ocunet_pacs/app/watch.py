@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ocunet_pacs import systemd
+from ocunet_pacs.app.audit import open_audit
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.process import Watchdog, announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.app.sources import source_rule
 from ocunet_pacs.app.watch_folder import WatchedFolder
 from ocunet_pacs.app.watch_take import Taker
+from ocunet_pacs.domain.audit import audit_nothing
 from ocunet_pacs.domain.errors import ConfigError
 from ocunet_pacs.imaging.wrapping import Wrapping
 from ocunet_pacs.intake.identity import read_identity
@@ -30,6 +32,7 @@ from ocunet_pacs.metrics import Metrics
 from ocunet_pacs.store.files import Files
 
 if TYPE_CHECKING:
+    from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.ports import Count, Ledger
     from ocunet_pacs.settings import Settings
 
@@ -49,7 +52,8 @@ def watch(settings: Settings) -> int:
     files.clean_incoming(utc_now() - timedelta(hours=1))
     metrics = Metrics()
     wrapping = Wrapping(timeout=settings.model.decode_timeout, memory_bytes=settings.model.decode_memory)
-    folders = watched_folders(settings, files, jobs, wrapping, metrics.count)
+    audit = open_audit(settings, "watch", metrics.count)
+    folders = watched_folders(settings, files, jobs, wrapping, metrics.count, audit)
     stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
     housekeeping = Housekeeping()
     housekeeping.reap(jobs)
@@ -72,6 +76,7 @@ def watch(settings: Settings) -> int:
     systemd.notify("STOPPING=1")
     wrapping.close()
     housekeeping.stop()
+    audit.close()
     stop_metrics()
     engine.dispose()
     structlog.get_logger().info("stopped")
@@ -79,7 +84,12 @@ def watch(settings: Settings) -> int:
 
 
 def watched_folders(
-    settings: Settings, files: Files, ledger: Ledger, wrapping: Wrapping, count: Count
+    settings: Settings,
+    files: Files,
+    ledger: Ledger,
+    wrapping: Wrapping,
+    count: Count,
+    audit: Audit = audit_nothing,
 ) -> list[WatchedFolder]:
     """What looks after each folder of the settings."""
     notes = settings.store.path / "watch"
@@ -92,6 +102,7 @@ def watched_folders(
         new_token=lambda: uuid.uuid4().hex,
         min_free_bytes=settings.store.min_free,
         count=count,
+        audit=audit,
     )
     log = structlog.get_logger()
     return [

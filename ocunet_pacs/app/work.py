@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ocunet_pacs import systemd
+from ocunet_pacs.app.audit import open_audit, patient_numbers
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.loops import attend, start_loops
@@ -26,6 +27,7 @@ from ocunet_pacs.store.files import Files
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.job import Job, Outcome
     from ocunet_pacs.domain.ports import Classifier, Count, PhotographReader
     from ocunet_pacs.settings import Settings
@@ -64,11 +66,14 @@ def work(settings: Settings) -> int:
         )
         jobs = SqlJobs(engine)
         metrics = Metrics()
+        audit = open_audit(settings, "work", metrics.count)
         stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
         housekeeping = Housekeeping(jobs, metrics)
         housekeeping.reap(jobs)
         housekeeping.start()
-        tools = _tools(settings, jobs, pool, classifier, batch_size=predictor.batch_size, count=metrics.count)
+        tools = _tools(
+            settings, jobs, pool, classifier, batch_size=predictor.batch_size, count=metrics.count, audit=audit
+        )
         waiting, wake = Waiting(stop, settings.store.path, "work"), Waker(settings.store.path, "deliver")
 
         def step(job: Job, alive: Callable[[], None]) -> Outcome | None:
@@ -93,6 +98,7 @@ def work(settings: Settings) -> int:
         systemd.notify("STOPPING=1")
         waiting.close()
         housekeeping.stop()
+        audit.close()
         stop_metrics()
     engine.dispose()
     log.info("stopped")
@@ -113,6 +119,7 @@ def _tools(
     *,
     batch_size: int,
     count: Count,
+    audit: Audit,
 ) -> AnalysisTools:
     files = Files(settings.store.path)
     rules = gate_rules(settings)
@@ -131,4 +138,6 @@ def _tools(
         clock=utc_now,
         report_nothing_eligible=settings.report.nothing_eligible,
         count=count,
+        audit=audit,
+        patient_number=patient_numbers(settings),
     )

@@ -176,3 +176,40 @@ class Logging(Section):
     format: Literal["auto", "json", "console"] = Field(
         default="auto", description="json, console, or auto: console on a terminal, else json"
     )
+
+
+class Audit(Section):
+    """The audit trail (PS3.15 A.5): DICOM audit messages to a syslog server or a file; see docs/audit.md."""
+
+    to: Literal["none", "file", "udp", "tls"] = Field(
+        default="none", description="where messages go: none (no audit trail), file, udp or tls (a syslog server)"
+    )
+    file: Path = Field(default=Path("/var/lib/ocunet-pacs/audit.xml"), description="with file: one message a line")
+    host: str | None = Field(default=None, description="with udp and tls: the syslog server")
+    port: Port | None = Field(default=None, description="its port; null: 514 with udp, 6514 with tls")
+    tls_authority: Path | None = Field(
+        default=None, description="PEM file of the authorities that vouch for the server; null: the system's"
+    )
+    tls_certificate: Path | None = Field(default=None, description="PEM file of our certificate, where it wants one")
+    tls_key: Path | None = Field(default=None, description="PEM file of its private key; null: in the same file")
+    tls_check_host: bool = Field(default=True, description="the server's certificate must name its host")
+    facility: int = Field(default=10, ge=0, le=23, description="syslog facility; 10 is security and authorization")
+    source: str | None = Field(default=None, min_length=1, description="AuditSourceID; null: our AE title")
+    site: str = Field(
+        default="", description="AuditEnterpriseSiteID: what tells this site from others; empty: left out"
+    )
+    patients: Literal["pseudonym", "id"] = Field(
+        default="pseudonym", description="how messages name patients: a pseudonym of this store, or their Patient ID"
+    )
+    keep: Size = Field(
+        default="64 MiB",
+        validate_default=True,
+        ge=1 << 16,
+        description="room for messages that wait for the server, for each process; later ones are dropped",
+    )
+
+    @model_validator(mode="after")
+    def _has_a_server(self) -> Audit:
+        if self.to in {"udp", "tls"} and not self.host:
+            raise ValueError(f"audit.host is needed where audit.to is {self.to}")
+        return self

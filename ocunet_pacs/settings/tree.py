@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from ocunet_pacs.settings.intake import Archive, Backfill, Eligibility, Retention, Source, Stow, Tls, WatchFolder
 from ocunet_pacs.settings.kinds import Section
 from ocunet_pacs.settings.outgoing import Destination, Notification, RecordSystem, Report, Route
-from ocunet_pacs.settings.sections import Assembly, Database, Dicom, Jobs, Logging, Metrics, Model, Shadow, Store
+from ocunet_pacs.settings.sections import Assembly, Audit, Database, Dicom, Jobs, Logging, Metrics, Model, Shadow, Store
 
 
 class Settings(Section):
@@ -49,6 +49,7 @@ class Settings(Section):
     jobs: Jobs = Jobs()
     metrics: Metrics = Metrics()
     logging: Logging = Logging()
+    audit: Audit = Audit()
 
     @property
     def outgoing(self) -> tuple[Destination | Notification | RecordSystem, ...]:

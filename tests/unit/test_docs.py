@@ -31,6 +31,7 @@ def examples(page: str) -> list[str]:
         ("shadow.md", "shadow"),
         ("setup-orthanc.md", "sources"),
         ("setup-dcm4chee.md", "sources"),
+        ("audit.md", "audit"),
     ],
 )
 def test_the_examples_of_a_page_are_settings(page: str, section: str) -> None:
