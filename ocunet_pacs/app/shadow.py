@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ocunet_pacs import systemd
+from ocunet_pacs.app.audit import open_audit, patient_numbers
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.loops import attend, start_loops
@@ -70,6 +71,7 @@ def run(settings: Settings) -> int:
             runtime=candidate.runtime,
         )
         jobs, metrics = SqlJobs(engine), Metrics()
+        audit = open_audit(settings, "shadow", metrics.count)
         stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
         housekeeping = Housekeeping(jobs, metrics)
         housekeeping.reap(jobs)
@@ -86,6 +88,8 @@ def run(settings: Settings) -> int:
             clock=utc_now,
             pause=lambda: stop.wait(_PAUSE),
             count=metrics.count,
+            audit=audit,
+            patient_number=patient_numbers(settings),
         )
         threads = start_loops(
             settings,
@@ -103,6 +107,7 @@ def run(settings: Settings) -> int:
         attend(threads, classifier, model.hung_after)
         systemd.notify("STOPPING=1")
         housekeeping.stop()
+        audit.close()
         stop_metrics()
     engine.dispose()
     log.info("stopped")

@@ -15,18 +15,21 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ocunet_pacs.domain.audit import audit_nothing, no_patient_number
 from ocunet_pacs.domain.job import Done, Never
 from ocunet_pacs.domain.ports import count_nothing
 from ocunet_pacs.domain.shadow import Candidate, ShadowFrame
 from ocunet_pacs.domain.study import ReasonCode
 from ocunet_pacs.logs import study_digest
 from ocunet_pacs.pipeline.examine import examine
-from ocunet_pacs.pipeline.steps import source_of
+from ocunet_pacs.pipeline.steps import accessed, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime, timedelta
+    from pathlib import Path
 
+    from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.gates import Verdict
     from ocunet_pacs.domain.job import Job, Outcome
     from ocunet_pacs.domain.ports import Classifier, Count, FileStore, Ledger, PhotographReader
@@ -63,6 +66,9 @@ class ShadowTools:
     pause: Callable[[], object]
     """Waits a moment, but not past a stop."""
     count: Count = count_nothing
+    audit: Audit = audit_nothing
+    patient_number: Callable[[Path], str] = no_patient_number
+    """Patient ID of an image, where the audit trail has those."""
 
 
 def find_work(tools: ShadowTools) -> bool:
@@ -88,8 +94,10 @@ def shadow(job: Job, tools: ShadowTools, alive: Callable[[], None]) -> Outcome |
     scored = _scored_frames(row.result)
     if not scored:
         return Done("the active bundle scored nothing")
+    instances = tools.ledger.analysis_instances(row.id)
+    sources = [source_of(instance, tools.files) for instance in instances if instance.sop_instance_uid in scored]
     examined = examine(
-        [source_of(i, tools.files) for i in tools.ledger.analysis_instances(row.id) if i.sop_instance_uid in scored],
+        sources,
         reader=tools.reader,
         eligibility=tools.eligibility,
         classifier=tools.classifier,
@@ -98,6 +106,7 @@ def shadow(job: Job, tools: ShadowTools, alive: Callable[[], None]) -> Outcome |
         batch_size=tools.batch_size,
         alive=lambda: _stand_aside(tools, alive),
     )
+    tools.audit(accessed(row, sources, tools.patient_number))
     frames = [frame for uid, wanted in scored.items() for frame in _match(uid, wanted, examined.images)]
     wrong = {s.label for f in frames for s in f.scores if not (math.isfinite(s.logit) and math.isfinite(s.probability))}
     if wrong:

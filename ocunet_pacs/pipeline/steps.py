@@ -215,7 +215,7 @@ def _finish(
         count_images(images, tools.count)
         if not silence:
             tools.count("reports", urgency=str(urgency))
-    tools.audit(_accessed(row, sources, tools))
+    tools.audit(accessed(row, sources, tools.patient_number))
     structlog.get_logger().info(
         "study_analysed",
         study=study_digest(row.study_instance_uid),
@@ -232,10 +232,10 @@ def _finish(
     )
 
 
-def _accessed(row: AnalysisRow, sources: list[Source], tools: AnalysisTools) -> Accessed:
+def accessed(row: AnalysisRow, sources: list[Source], patient_number: Callable[[Path], str]) -> Accessed:
     """For the audit trail: what was read, by SOP class."""
     read = [source for source in sources if source.gone is None]
-    number = tools.patient_number(read[0].path) if read else ""
+    number = patient_number(read[0].path) if read else ""
     instances = sorted(Counter(source.sop_class_uid for source in read).items())
     return Accessed(row.study_instance_uid, tuple(instances), Patient(row.patient_digest, number))
 

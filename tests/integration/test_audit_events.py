@@ -20,6 +20,7 @@ from tests.dcmtk import HOST, echoscu, storescu
 from tests.integration.faulty_archive import FaultyArchive, served
 from tests.integration.objects import OP_8_BIT, photograph, write
 from tests.integration.past_studies import Site, past_study
+from tests.integration.web import multipart, web
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,3 +127,16 @@ def test_a_query_that_is_refused_is_told_as_one_that_failed(tmp_path: Path) -> N
     first, *others = [event.outcome for event in site.told if isinstance(event, Queried)]
     assert first is AuditOutcome.MINOR_FAILURE
     assert set(others) == {AuditOutcome.SUCCESS}
+
+
+def test_the_web_tells_who_brought_something_and_who_had_no_token(tmp_path: Path) -> None:
+    with web(tmp_path / "site") as service:
+        body = multipart(write(photograph(), tmp_path / "sent.dcm").read_bytes())
+        assert service.post(body, token="wrong").status_code == 401
+        assert service.post(body).status_code == 200
+        told = list(service.told)
+    alert, came = told
+    assert isinstance(alert, SecurityAlert)
+    assert (alert.alert, alert.party) == (Alert.NODE_AUTHENTICATION, Party(address=HOST))
+    assert isinstance(came, Received)
+    assert came.sender == Party("stow", "", HOST), "what stands for an AE title is none"

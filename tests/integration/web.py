@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from ocunet_pacs.domain.audit import AuditEvent
     from ocunet_pacs.intake.web import WebServer
 
 TOKEN = "a-token-of-the-tests"
@@ -41,6 +42,8 @@ class Web:
     counted: Counter[tuple[str, ...]] = field(default_factory=Counter)
     logged: list[Any] = field(default_factory=list)
     scheme: str = "http"
+    told: list[AuditEvent] = field(default_factory=list)
+    """What the audit trail was told."""
 
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         self.counted[(name, *labels.values())] += amount
@@ -70,7 +73,7 @@ def web(folder: Path, *, files: Any = None, ledger: Any = None, **settings: Any)
         "store": {"path": str(folder / "store"), "min_free": 0},
     }
     running = Web(None, store, rows)  # type: ignore[arg-type]
-    running.server = web_server(from_tree(tree | settings), store, rows, running.count)
+    running.server = web_server(from_tree(tree | settings), store, rows, running.count, running.told.append)
     running.scheme = "https" if "certificate" in tree["stow"] else "http"
     with structlog.testing.capture_logs() as running.logged:
         running.server.start()

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 
+from ocunet_pacs.domain.audit import Accessed
 from ocunet_pacs.domain.errors import BundleError
 from ocunet_pacs.domain.gates import Verdict
 from ocunet_pacs.domain.job import Done, JobKind, JobState, Never
@@ -18,7 +19,7 @@ from ocunet_pacs.domain.shadow import Candidate
 from ocunet_pacs.domain.study import Reason, ReasonCode
 from ocunet_pacs.pipeline.loop import Loop
 from ocunet_pacs.pipeline.shadowing import ShadowRule, ShadowTools, find_work, shadow
-from tests.unit.pipeline.fakes import Classifier, Reader
+from tests.unit.pipeline.fakes import OP, Classifier, Reader
 from tests.unit.pipeline.test_steps import LEASE, House
 
 
@@ -51,6 +52,7 @@ class Shadowed:
             clock=self.house.clock,
             pause=self.pause,
             count=self.house.count,
+            audit=self.house.told.append,
         )
 
     def reported(self, *numbers: int) -> None:
@@ -119,6 +121,16 @@ def test_nothing_that_leaves_the_house_is_other_than_without_a_shadow() -> None:
             look()
     assert outward(watched.house) == outward(alone)
     assert watched.house.jobs.counts()[JobKind.SHADOW, JobState.DONE] == 2
+
+
+def test_the_audit_trail_is_told_of_a_look_as_of_an_analysis() -> None:
+    shadowed = Shadowed()
+    shadowed.reported(1, 2)
+    analysed = shadowed.house.told.copy()
+    assert shadowed.look() is None
+    (looked,) = shadowed.house.told[len(analysed) :]
+    assert isinstance(looked, Accessed)
+    assert looked.instances == ((OP, 2),)
 
 
 def test_what_the_active_bundle_did_not_score_is_not_read() -> None:
