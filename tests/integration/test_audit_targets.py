@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import select
+import socket
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ocunet_pacs.audit.message import Reporter, audit_message
+from ocunet_pacs.audit.spool import take_spools
 from ocunet_pacs.audit.syslog import syslog_message, xml_of
 from ocunet_pacs.audit.targets import LARGEST_DATAGRAM, FileTarget, TlsTarget, UdpTarget
+from ocunet_pacs.audit.trail import Clocks, Trail
 from ocunet_pacs.delivery.tls import client_context
-from ocunet_pacs.domain.audit import Started, Stopped
+from ocunet_pacs.domain.audit import Alert, SecurityAlert, Started, Stopped
 from tests.certificates import Pair, self_signed, signed
 from tests.daemon import wait_until
 from tests.dcmtk import free_port
@@ -145,3 +150,41 @@ class TestTls:
             target.send(MESSAGES)
             wait_until(lambda: len(server.got) == 3, "the messages", 10)
             target.close()
+
+
+def trail_to(target: TlsTarget, folder: Path) -> Trail:
+    return Trail(
+        US, target, take_spools(folder, "host", 1 << 20), clocks=Clocks(lambda: AT, time.monotonic), facility=10
+    )
+
+
+@pytest.mark.peers
+class TestTrailOverTls:
+    def test_an_outage_costs_no_event_and_changes_no_order(self, authority: Pair, pair: Pair, tmp_path: Path) -> None:
+        server = TlsServer(pair)
+        with server:
+            trail = trail_to(TlsTarget("localhost", server.port, client_context(authority.certificate)), tmp_path)
+            trail.start()
+            wait_until(lambda: server.got, "the start", 20)
+        alerts = [SecurityAlert(Alert.NODE_AUTHENTICATION, f"event {number}") for number in range(20)]
+        for alert in alerts:
+            trail(alert)
+        with server:
+            wait_until(lambda: len(server.got) >= 21, "all of them", 20)
+            trail.close()
+            wait_until(lambda: len(server.got) >= 22, "the stop", 20)
+        expected = [audit_message(event, AT, US) for event in (Started(), *alerts, Stopped())]
+        assert list(dict.fromkeys(xml_of(message) for message in server.got)) == expected
+
+    def test_a_server_that_hangs_holds_nobody_up(self, authority: Pair, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and never says a word
+            context = client_context(authority.certificate)
+            trail = trail_to(TlsTarget("localhost", silent.getsockname()[1], context), tmp_path)
+            trail.start()
+            wait_until(lambda: select.select([silent], [], [], 0)[0], "it to connect", 10)
+            for _ in range(1000):
+                trail(Started())
+            trail.close(patience=0.1)
+            trail._thread.join(30)
+        (left,) = take_spools(tmp_path, "host", 1 << 20)
+        assert len(left.waiting(2000, 1 << 24)) == 1002, "they wait for the next process"
