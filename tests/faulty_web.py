@@ -70,7 +70,7 @@ def faulty_web(answer: Callable[[Request], Reply | None], *, tls: ssl.SSLContext
             self.end_headers()
             self.wfile.write(reply.content)
 
-        do_POST = do_GET = _take  # noqa: N815
+        do_POST = do_GET = do_OPTIONS = _take  # noqa: N815
 
         def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
             pass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ocunet_pacs.app.process import utc_now
 from ocunet_pacs.delivery.association import Destination
@@ -15,32 +15,41 @@ from ocunet_pacs.delivery.mail import MailSender
 from ocunet_pacs.delivery.tls import client_context
 from ocunet_pacs.delivery.web import StowSender
 from ocunet_pacs.delivery.webhook import WebhookSender
+from ocunet_pacs.domain.ports import Sender
 from ocunet_pacs.pipeline.delivering import CommitmentRule
+from ocunet_pacs.settings.outgoing import Notification, RecordSystem
 
 if TYPE_CHECKING:
     import ssl
     from pathlib import Path
 
-    from ocunet_pacs.domain.ports import Sender
     from ocunet_pacs.settings import Settings
     from ocunet_pacs.settings.outgoing import Destination as DestinationSettings
-    from ocunet_pacs.settings.outgoing import Notification, RecordSystem
 
 _STAYS_FOR_AN_ANSWER = timedelta(seconds=2)
 """How long the association that asks for commitment stays open for archives that answer on it."""
 _MOST_ASKS = 48
 
 
+class ProbedSender(Sender, Protocol):
+    """A sender that can also say whether anybody is there, without sending anything."""
+
+    def probe(self) -> str:
+        """What it answered, in words. PeerUnavailable, PeerBusy, PeerRefused: as if an object had been sent."""
+
+
 def senders(settings: Settings) -> dict[str, Sender]:
     """A sender for every destination, notification and record system, by name. ConfigError for files that are not."""
-    found: dict[str, Sender] = {}
-    for destination in settings.destinations:
-        found[destination.name] = _sender(destination, settings.dicom.ae_title)
-    for notification in settings.notifications:
-        found[notification.name] = _notifier(notification)
-    for record in settings.records:
-        found[record.name] = _record(record)
-    return found
+    return {item.name: sender_to(item, settings.dicom.ae_title) for item in settings.outgoing}
+
+
+def sender_to(item: DestinationSettings | Notification | RecordSystem, our_ae_title: str) -> ProbedSender:
+    """The sender to one of them. ConfigError."""
+    if isinstance(item, Notification):
+        return _notifier(item)
+    if isinstance(item, RecordSystem):
+        return _record(item)
+    return _sender(item, our_ae_title)
 
 
 def commitment_rules(settings: Settings) -> dict[str, CommitmentRule]:
@@ -80,7 +89,7 @@ def _tls(destination: DestinationSettings) -> ssl.SSLContext:
     )
 
 
-def _sender(destination: DestinationSettings, our_ae_title: str) -> Sender:
+def _sender(destination: DestinationSettings, our_ae_title: str) -> ProbedSender:
     if destination.url is None:
         return CStoreSender(dicom_destination(destination), our_ae_title)
     return StowSender(
@@ -92,7 +101,7 @@ def _sender(destination: DestinationSettings, our_ae_title: str) -> Sender:
     )
 
 
-def _notifier(notification: Notification) -> Sender:
+def _notifier(notification: Notification) -> ProbedSender:
     if notification.url is not None:
         assert notification.secret is not None
         return WebhookSender(
@@ -118,7 +127,7 @@ def _notifier(notification: Notification) -> Sender:
     )
 
 
-def _record(record: RecordSystem) -> Sender:
+def _record(record: RecordSystem) -> ProbedSender:
     if record.folder is not None:
         return FolderSender(record.name, record.folder)
     assert record.url is not None

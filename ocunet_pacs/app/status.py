@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ocunet_pacs.app.database import open_database
+from ocunet_pacs.app.ourselves import ask_plain, ask_secure
 from ocunet_pacs.app.shadow_report import shadow_status
-from ocunet_pacs.delivery.cstore import Destination
-from ocunet_pacs.delivery.echo import echo, shake_hands
-from ocunet_pacs.delivery.tls import pinned
 from ocunet_pacs.domain.errors import BundleError, ConfigError, DatabaseError, DeliveryError, StoreError
 from ocunet_pacs.domain.job import JobKind, JobState
 from ocunet_pacs.jobs.sql import SqlJobs
@@ -24,7 +20,6 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.upkeep import TaskRun
     from ocunet_pacs.settings import Settings
 
-_ECHO_TIMEOUT = timedelta(seconds=5)
 _RECENT = 5
 
 
@@ -151,26 +146,8 @@ def _bundle(settings: Settings, problems: list[str]) -> dict[str, Any] | None:
 
 
 def _listener(settings: Settings, problems: list[str]) -> None:
-    """Ask our own port. With TLS the listener must show the certificate of the settings."""
-    tls = settings.tls
-    host = "127.0.0.1" if settings.dicom.host in {"0.0.0.0", "::"} else settings.dicom.host  # noqa: S104
-    ours = Destination(
-        name="ourselves",
-        ae_title=settings.dicom.ae_title,
-        host=host,
-        port=settings.dicom.port,
-        timeout=min(settings.dicom.idle_timeout, _ECHO_TIMEOUT),
-    )
+    """Ask our own port; with TLS, the secure one."""
     try:
-        if tls.enabled:
-            assert tls.certificate is not None
-            ours = replace(ours, port=tls.port, tls=pinned(tls.certificate))
-        if tls.enabled and tls.client_certificate == "required":
-            # A certificate that its own authority accepts is the senders' matter, and we may have none.
-            shake_hands(ours)
-        else:
-            echo(ours, settings.dicom.ae_title)
-    except DeliveryError as error:
+        (ask_secure if settings.tls.enabled else ask_plain)(settings)
+    except (DeliveryError, ConfigError) as error:
         problems.append(f"listener: {error}")
-    except ConfigError:
-        problems.append(f"listener: tls.certificate: {tls.certificate} cannot be read, or holds no PEM certificate")

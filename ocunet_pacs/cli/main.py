@@ -16,6 +16,7 @@ from ocunet_pacs.cli import (
     config,
     db,
     demo,
+    doctor,
     echo,
     jobs,
     model,
@@ -52,6 +53,7 @@ app.add_typer(backfill.app, name="backfill")
 app.command("reprocess")(reprocess.reprocess)
 app.add_typer(shadow.app, name="shadow", help="A candidate bundle beside the active one: run, report.")
 app.command("status")(status.status)
+app.command("doctor")(doctor.doctor)
 app.add_typer(db.app, name="db", help="The database: upgrade, check, backup, integrity.")
 app.add_typer(config.app, name="config", help="Settings: write a sample, check a file.")
 app.command("echo")(echo.echo)

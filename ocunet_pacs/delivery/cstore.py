@@ -98,6 +98,11 @@ class CStoreSender:
         finally:
             self._associations.give_back(kept)
 
+    def probe(self) -> str:
+        """The PACS answers C-ECHO. PeerUnavailable, PeerRefused: see `echo`."""
+        echo(self._destination, self._calling_ae_title)
+        return "answered C-ECHO"
+
     def close(self) -> None:
         """Release the associations that are kept open."""
         self._associations.close()

@@ -127,6 +127,10 @@ class FhirSender:
         kinds = {entry.get("resource", {}).get("resourceType") for entry in _list(found, "entry")}
         return "DiagnosticReport" in kinds
 
+    def probe(self) -> str:
+        """The endpoint is there and lets us in, in words. PeerUnavailable, PeerBusy: see `posting`."""
+        return self._service.probe("/metadata")
+
     def close(self) -> None:
         """Close the connections that are kept."""
         self._service.close()

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import json
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from pydicom.filereader import read_file_meta_info
@@ -15,6 +15,7 @@ from ocunet_pacs.domain.errors import PeerBusy, PeerUnavailable, StoreError
 from ocunet_pacs.domain.ports import Receipt
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -38,14 +39,8 @@ class FolderSender:
         except OSError as error:
             raise StoreError("an object to deliver is missing from the store or not readable") from error
         name = f"{_identity(path, content)}{_suffix(content)}"
-        try:
+        with self._in_our_words():
             self._put(name, content)
-        except OSError as error:
-            if error.errno in _NO_ROOM:
-                raise PeerBusy(f"{self._name}: no room left for {self._folder}; free some") from error
-            raise PeerUnavailable(
-                f"{self._name}: {self._folder} cannot be written to: {error.strerror}; check folder, mount and rights"
-            ) from error
         return Receipt(f"written as {name}")
 
     def _put(self, name: str, content: bytes) -> None:
@@ -67,6 +62,27 @@ class FolderSender:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+    def probe(self) -> str:
+        """Files can be put there: a hidden one was, and is gone again. Raises as `send`."""
+        temporary = self._folder / f".ocunet-pacs-{os.getpid()}-{os.urandom(4).hex()}.part"
+        with self._in_our_words():
+            try:
+                temporary.write_bytes(b"probe")
+            finally:
+                temporary.unlink(missing_ok=True)
+        return "can be written to"
+
+    @contextmanager
+    def _in_our_words(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise PeerBusy(f"{self._name}: no room left for {self._folder}; free some") from error
+            raise PeerUnavailable(
+                f"{self._name}: {self._folder} cannot be written to: {error.strerror}; check folder, mount and rights"
+            ) from error
 
     def close(self) -> None:
         """Nothing is kept open."""

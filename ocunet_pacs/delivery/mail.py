@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+from contextlib import contextmanager
 from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Literal
@@ -16,7 +17,7 @@ from ocunet_pacs.domain.ports import Receipt
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime, timedelta
     from pathlib import Path
 
@@ -78,12 +79,24 @@ class MailSender:
             return Receipt(f"taken for {len(self._recipients) - refused} of {len(self._recipients)} recipients")
         return Receipt("taken by the mail server")
 
+    def probe(self) -> str:
+        """The mail server talks to us, and accepts our login where we have one. Raises as `send`; no letter is sent."""
+        with self._in_our_words(), self._connected() as server:
+            code, _ = server.noop()
+            if code != 250:
+                raise self._refused(code)
+            return "answered NOOP" if self._user is None else "accepted our login"
+
     def _hand_over(self, letter: EmailMessage) -> int:
         """How many recipients were refused, fewer than all."""
+        with self._in_our_words(), self._connected() as server:
+            return len(server.send_message(letter, self._sender, self._recipients))
+
+    @contextmanager
+    def _in_our_words(self) -> Iterator[None]:
         where = f"{self._name}: {self._host} port {self._port}"
         try:
-            with self._connected() as server:
-                return len(server.send_message(letter, self._sender, self._recipients))
+            yield
         except smtplib.SMTPRecipientsRefused as error:
             raise self._refused(min(code for code, _ in error.recipients.values())) from error
         except smtplib.SMTPAuthenticationError as error:

@@ -43,6 +43,9 @@ _FOR_NOW = {
 }
 
 
+_KNOWS_NO_OPTIONS = frozenset({400, 405, 501})
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An answer that is not about the way there: status, content type and content (its first megabyte)."""
@@ -103,6 +106,16 @@ class Service:
         """As `post`."""
         with self._in_our_words():
             return self._answer("GET", path, None, headers)
+
+    def probe(self, path: str = "", *, ours: Collection[int] = ()) -> str:
+        """Ask what may be done there (OPTIONS), which changes nothing; the answer in words.
+
+        That a service knows no OPTIONS is an answer, too. `ours`: further statuses that are. PeerUnavailable and
+        PeerBusy as `post`.
+        """
+        with self._in_our_words():
+            status = self._answer("OPTIONS", path, None, {}, {*_KNOWS_NO_OPTIONS, *ours}).status
+        return f"answered (HTTP status {status})"
 
     def _answer(
         self,

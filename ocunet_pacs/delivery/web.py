@@ -106,6 +106,10 @@ class StowSender:
             raise PeerBusy(f"{self._name}: it reports a conflict and does not list the object (HTTP status 409)")
         return Receipt("it had it already")
 
+    def probe(self) -> str:
+        """The archive is there and lets us in, in words. PeerUnavailable, PeerBusy: see `posting`."""
+        return self._service.probe("/studies")
+
     def close(self) -> None:
         """Close the connections that are kept."""
         self._service.close()

@@ -63,6 +63,11 @@ class WebhookSender:
         judge(self._name, answer)
         return Receipt(f"delivered (HTTP status {answer.status})")
 
+    def probe(self) -> str:
+        """The receiver is there and lets us in, in words. PeerUnavailable, PeerBusy: see `posting`."""
+        # One that only takes notices may show nothing else.
+        return self._service.probe(ours={404})
+
     def close(self) -> None:
         """Close the connections that are kept."""
         self._service.close()
