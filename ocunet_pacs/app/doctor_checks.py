@@ -80,12 +80,14 @@ def fault(found: str, remedy: str) -> Verdict:
 
 
 def fault_of(error: OcunetError, name: str = "") -> Verdict:
-    """Our own error as a fault: its messages say what happened and, after a semicolon or colon, what to do.
+    """Our own error as a fault: a message says what happened and, after a semicolon, what to do.
 
-    `name` is what they begin with where that is said already.
+    `name` is what it begins with where that is said already. An error of several lines has several problems.
     """
-    text = "; ".join(str(error).splitlines()).removeprefix(f"{name}: ")
-    found, _, remedy = text.partition("; ")
+    lines = str(error).removeprefix(f"{name}: ").splitlines()
+    if len(lines) != 1:
+        return fault("; ".join(lines), "")
+    found, _, remedy = lines[0].partition("; ")
     return fault(found, remedy)
 
 

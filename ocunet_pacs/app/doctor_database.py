@@ -6,23 +6,24 @@ import os
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from sqlalchemy import text, update
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
-from ocunet_pacs.app.doctor_checks import Check, Level, Verdict, fault, fault_of, ok
+from ocunet_pacs.app.doctor_checks import Check, Level, Verdict, fault, fault_of, ok, warning
 from ocunet_pacs.app.doctor_folders import nearest
 from ocunet_pacs.domain.errors import DatabaseError, SchemaMismatch
 from ocunet_pacs.jobs import migrate
 from ocunet_pacs.jobs.engine import open_engine, transaction
 from ocunet_pacs.jobs.read_only import connect_to_read, open_to_read, sqlite_file
-from ocunet_pacs.jobs.schema import jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sqlalchemy import Engine
-
+_LOCK_SECONDS = 12.0
+_NO_ROW = "UPDATE jobs SET priority = priority WHERE id = -1"
 _LATE = Verdict(
     Level.WARNING, "too large to be looked through here", "run `ocunet-pacs db integrity`, which takes its time"
 )
@@ -50,26 +51,41 @@ def look_at_database(url: str) -> Verdict:
         return fault(str(error), _how_to_reach(path))
     finally:
         engine.dispose()
-    engine = open_engine(url)
     try:
-        version = _written_to(engine)
-    except DatabaseError as error:
+        version = _written_to_server(url) if path is None else _written_to_file(path)
+    except (DatabaseError, sqlite3.Error) as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+            return warning(
+                f"another program has kept the writer's lock for {_LOCK_SECONDS:.0f} s",
+                f"look again; if that stays so, find it with `fuser -v {path}`",
+            )
         return fault(f"it cannot be written to: {error}", _how_to_write(path))
-    finally:
-        engine.dispose()
     return ok(f"{version}, schema {revision}, can be written to")
 
 
-def _written_to(engine: Engine) -> str:
-    """Take the lock of a writer, change no row, and give it back; what the database is called."""
-    with transaction(engine) as connection:
-        connection.execute(update(jobs).where(jobs.c.id == -1).values(priority=jobs.c.priority))
-        if engine.dialect.name == "sqlite":
-            version = f"SQLite {sqlite3.sqlite_version}"
-        else:
-            version = f"PostgreSQL {connection.execute(text('SHOW server_version')).scalar_one()}"
-        connection.rollback()
-    return version
+def _written_to_file(path: Path) -> str:
+    """Take the lock of a writer, change no row, and give it back; what the database is called. sqlite3.Error."""
+    address = f"file:{quote(str(path))}?mode=rw"
+    with closing(sqlite3.connect(address, uri=True, timeout=_LOCK_SECONDS, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(_NO_ROW)
+        connection.execute("ROLLBACK")
+    return f"SQLite {sqlite3.sqlite_version}"
+
+
+def _written_to_server(url: str) -> str:
+    """As `_written_to_file`. DatabaseError."""
+    engine = open_engine(url)
+    try:
+        with transaction(engine) as connection:
+            connection.execute(text(_NO_ROW))
+            version = connection.execute(text("SHOW server_version")).scalar_one()
+            connection.rollback()
+    except ProgrammingError as error:
+        raise DatabaseError(f"{type(error.orig).__name__}") from error
+    finally:
+        engine.dispose()
+    return f"PostgreSQL {version}"
 
 
 def look_at_pages(path: Path) -> Verdict:

@@ -66,7 +66,7 @@ def judge_owner(folder: Path, owner: int, ourselves: int) -> Verdict:
         return ok(f"{folder}")
     return warning(
         f"{folder} belongs to {_user(owner)}, and this is {_user(ourselves)}",
-        f"run doctor as the daemon's user; where that is {_user(ourselves)}: chown -R {_user(ourselves)} {folder}",
+        f"run doctor as the daemon's user; if it is {_user(ourselves)}, give the folder to it (chown -R)",
     )
 
 

@@ -46,7 +46,7 @@ class Card:
 def machine_checks(settings: Settings, now: Callable[[], datetime]) -> Iterator[Check]:
     """The program, the clock, and the graphics cards."""
     yield Check("program", lambda: ok(f"ocunet-pacs {__version__}, Python {platform.python_version()}"))
-    yield Check("clock", lambda: look_at_clock(settings.model.bundle, now()))
+    yield Check("clock", lambda: look_at_clock(settings.model.bundle, now()), seconds=_TOOL_SECONDS + 5.0)
     yield Check("gpu", lambda: look_at_cards(settings.model.device), seconds=_TOOL_SECONDS + 5.0)
 
 
@@ -55,7 +55,7 @@ def look_at_clock(bundle: Path, now: datetime) -> Verdict:
     made = _RELEASED
     with suppress(BundleError):
         made = max(made, read_manifest(bundle).created_at)
-    said = _run("timedatectl", "show", "--property=NTPSynchronized", "--property=NTP") or ""
+    said = _run("timedatectl", "show", "--property=NTPSynchronized") or ""
     return judge_clock(now, made, get_localzone_name() or "UTC", dict(_pairs(said)))
 
 
@@ -78,12 +78,15 @@ def judge_clock(now: datetime, past: datetime, zone: str, said: Mapping[str, str
 def look_at_cards(device: str, devices: Path = NVIDIA_DEVICES) -> Verdict:
     """The cards that the kernel's driver has, asked by the driver's own tool."""
     there = len(list(devices.iterdir())) if devices.is_dir() else 0
-    listed = _run("nvidia-smi", *_QUERY)
-    return judge_cards(device, there, None if listed is None else read_cards(listed))
+    if there and device != "cpu" and shutil.which("nvidia-smi") is None:
+        return warning(
+            f"{there} in the machine, and no nvidia-smi to ask it", "see at `model load` whether the network runs on it"
+        )
+    return judge_cards(device, there, read_cards(_run("nvidia-smi", *_QUERY) or ""))
 
 
-def judge_cards(device: str, there: int, cards: Sequence[Card] | None) -> Verdict:
-    """`device` of the settings; how many cards the kernel has; what its tool says of them (None: no answer)."""
+def judge_cards(device: str, there: int, cards: Sequence[Card]) -> Verdict:
+    """`device` of the settings; how many cards the kernel has; those of which its tool tells."""
     if device == "cpu":
         return ok("not asked for (model.device: cpu)")
     if not cards:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ocunet_pacs.app.certificate_file import leads_upwards, read_certificates
-from ocunet_pacs.app.doctor_checks import Check, fault, ok, together, warning
+from ocunet_pacs.app.doctor_checks import Check, fault, fault_of, ok, together, warning
 from ocunet_pacs.delivery.tls import client_context
 from ocunet_pacs.domain.errors import ConfigError
 from ocunet_pacs.intake.tls import TlsConfig, server_context
@@ -65,16 +65,26 @@ def _authority(name: str, path: Path | None, now: Callable[[], datetime]) -> Ite
 
 def look_at_own(certificate: Path, key: Path, load: Callable[[], object], now: datetime) -> Verdict:
     """`load` makes the context that the daemon would make: ConfigError names the file that is wrong."""
-    load()
-    chain = _read(certificate)
+    try:
+        load()
+        chain = _read(certificate)
+    except ConfigError as error:
+        return _wrong_file(error)
     return together([judge_chain(chain), judge_dates(chain, now), judge_key(key, key.stat().st_mode)])
 
 
 def look_at_authorities(path: Path, now: datetime) -> Verdict:
     """What is trusted: a certificate that has expired vouches for nobody."""
-    client_context(path)
-    verdicts = [judge_dates([one], now) for one in _read(path)]
-    return together(verdicts)
+    try:
+        client_context(path)
+        return together([judge_dates([one], now) for one in _read(path)])
+    except ConfigError as error:
+        return _wrong_file(error)
+
+
+def _wrong_file(error: ConfigError) -> Verdict:
+    said = fault_of(error)
+    return fault(said.found, said.remedy or "put the right file there, readable by the daemon's user, or name another")
 
 
 def _read(path: Path) -> list[Certificate]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from ocunet_pacs.cli.options import ConfigOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from ocunet_pacs.app.doctor_checks import Finding
 
@@ -30,11 +32,13 @@ def doctor(
     from ocunet_pacs.app.doctor import doctor as look
 
     logs.configure("error")
-    findings = look(config)
+    on_terminal = sys.stdout.isatty() and not as_json
+    with waiting() if on_terminal else nullcontext():
+        findings = look(config)
     if as_json:
         typer.echo(json.dumps(as_document(findings), indent=2))
-    elif sys.stdout.isatty():
-        _show(findings)
+    elif on_terminal:
+        show(findings)
     else:
         for finding in findings:
             typer.echo(line(finding))
@@ -67,7 +71,15 @@ def line(finding: Finding) -> str:
     return f"{words} -> {verdict.remedy}" if verdict.remedy else words
 
 
-def _show(findings: Sequence[Finding]) -> None:
+def waiting() -> AbstractContextManager[object]:
+    """Says that something goes on, while it does."""
+    from rich.console import Console
+
+    return Console(stderr=True).status("looking at everything at once; what does not answer takes a while")
+
+
+def show(findings: Sequence[Finding]) -> None:
+    """The findings as a table."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

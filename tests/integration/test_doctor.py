@@ -19,9 +19,11 @@ from ocunet_pacs.app.doctor_peers import peer_checks
 from ocunet_pacs.app.doctor_ports import ask_plain, ask_stow, look_at_port, port_checks
 from ocunet_pacs.domain.errors import PeerUnavailable
 from ocunet_pacs.settings import Settings, from_tree
+from tests.certificates import self_signed, signed
 from tests.daemon import cli
 from tests.dcmtk import HOST, free_port
 from tests.faulty_web import Reply, faulty_web
+from tests.integration.web import TOKEN, web
 from tests.listening import listening
 
 if TYPE_CHECKING:
@@ -97,24 +99,24 @@ def test_archives_that_are_well_that_refuse_and_that_are_gone(archive: Callable[
     ],
 )
 def test_web_services_are_asked_for_nothing_that_changes_them(status: int, level: Level, remedy: str) -> None:
-    with faulty_web(lambda _: Reply(status)) as web:
+    with faulty_web(lambda _: Reply(status)) as site:
         found = asked(
-            destinations=[{"name": "cloud", "url": web.url, "token": "t" * 20}],
-            notifications=[{"name": "pager", "url": web.url, "secret": "sixteen characters or more"}],
-            records=[{"name": "record", "url": web.url, "token": "t" * 20}],
+            destinations=[{"name": "cloud", "url": site.url, "token": "t" * 20}],
+            notifications=[{"name": "pager", "url": site.url, "secret": "sixteen characters or more"}],
+            records=[{"name": "record", "url": site.url, "token": "t" * 20}],
         )
-    assert {request.method for request in web.requests} == {"OPTIONS"}
-    assert sorted(request.path for request in web.requests) == ["/web", "/web/metadata", "/web/studies"]
+    assert {request.method for request in site.requests} == {"OPTIONS"}
+    assert sorted(request.path for request in site.requests) == ["/web", "/web/metadata", "/web/studies"]
     assert {verdict.level for verdict in found.values()} == {level}
     assert all(remedy in verdict.remedy for verdict in found.values())
 
 
 def test_an_address_where_nothing_is(tmp_path: Path) -> None:
-    with faulty_web(lambda _: Reply(404)) as web:
+    with faulty_web(lambda _: Reply(404)) as site:
         found = asked(
-            destinations=[{"name": "cloud", "url": web.url}],
-            notifications=[{"name": "pager", "url": web.url, "secret": "sixteen characters or more"}],
-            records=[{"name": "record", "url": web.url}, {"name": "files", "folder": str(tmp_path / "absent")}],
+            destinations=[{"name": "cloud", "url": site.url}],
+            notifications=[{"name": "pager", "url": site.url, "secret": "sixteen characters or more"}],
+            records=[{"name": "record", "url": site.url}, {"name": "files", "folder": str(tmp_path / "absent")}],
         )
     assert found["destination cloud"].remedy == "check url (HTTP status 404)"
     assert found["record record"].level is Level.FAULT
@@ -166,19 +168,33 @@ def test_a_port_that_is_free_and_one_that_our_listener_holds(receiver: Receiver)
 
 
 def test_a_port_that_another_program_holds(archive: Callable[..., int]) -> None:
-    with faulty_web(lambda _: Reply(200, b"hello")) as web:
-        stow = {"enabled": True, "port": web.port, "token": "t" * 20}
-        more = {"stow": stow, "metrics": {"host": HOST, "port": web.port}}
-        found = {name: finding.verdict for name, finding in looked(settings(web.port, **more)).items()}
+    with faulty_web(lambda _: Reply(200, b"hello")) as site:
+        stow = {"enabled": True, "port": site.port, "token": "t" * 20}
+        more = {"stow": stow, "metrics": {"host": HOST, "port": site.port}}
+        found = {name: finding.verdict for name, finding in looked(settings(site.port, **more)).items()}
     dicom = found["port dicom.port"]
     assert dicom.level is Level.FAULT
-    assert f"ss -ltnp 'sport = :{web.port}'" in dicom.remedy
+    assert f"ss -ltnp 'sport = :{site.port}'" in dicom.remedy
     assert "set another dicom.port" in dicom.remedy
     assert found["port stow.port"].level is Level.FAULT
     assert found["port metrics.port"].level is Level.WARNING, "the daemon works without"
     another = looked(settings(archive(require_called_aet=True)))["port dicom.port"].verdict
     assert another.level is Level.FAULT
     assert "it is not called OCUNET" in another.found
+
+
+@pytest.mark.parametrize("secure", ["plain", "tls", "mutual"])
+def test_our_own_service_for_stow_is_known_again(tmp_path: Path, secure: str) -> None:
+    pair = signed(tmp_path, "ours", self_signed(tmp_path, "authority"), names="DNS:elsewhere.example")
+    files = {"certificate": str(pair.certificate), "key": str(pair.key)}
+    authority = {"client_authority": str(tmp_path / "authority.pem")}
+    stow = {"plain": {}, "tls": files, "mutual": files | authority}[secure]
+    with web(tmp_path, stow=stow) as running:
+        ours = {"enabled": True, "host": HOST, "port": running.server.port, "token": TOKEN} | stow
+        for token in (TOKEN, "another-token-of-ours"):
+            said = looked(settings(free_port(), stow=ours | {"token": token}))["port stow.port"].verdict
+            assert said == Verdict(Level.OK, f"{running.server.port}: our daemon answers"), said
+        assert running.stored() == []
 
 
 def test_an_address_that_is_not_ours_and_a_port_that_asks_for_rights(monkeypatch: pytest.MonkeyPatch) -> None:

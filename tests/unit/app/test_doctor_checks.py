@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from ocunet_pacs.app.doctor import checks
 from ocunet_pacs.app.doctor_checks import (
     Check,
     Finding,
@@ -20,8 +26,12 @@ from ocunet_pacs.app.doctor_checks import (
     together,
     warning,
 )
-from ocunet_pacs.cli.doctor import as_document, line
+from ocunet_pacs.app.process import utc_now
+from ocunet_pacs.cli.doctor import as_document, line, show
+from ocunet_pacs.cli.main import app
 from ocunet_pacs.domain.errors import ConfigError, PeerUnavailable
+from ocunet_pacs.settings import from_tree
+from tests.conftest import PROJECT
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -74,8 +84,48 @@ def test_a_crash_is_the_checks_own_finding_without_what_it_choked_on() -> None:
     assert crashed.verdict.level is Level.FAULT
     assert "ValueError at test_doctor_checks.py line" in crashed.verdict.found
     assert "MARKED" not in line(crashed)
-    assert "/a.key" in line(refused)
-    assert "/a.pem" in line(refused)
+    assert refused.verdict.found == "tls.key: /a.key cannot be read; tls.certificate: /a.pem cannot be read"
+
+
+@pytest.mark.parametrize(("level", "status"), [(Level.OK, 0), (Level.WARNING, 0), (Level.FAULT, 1)])
+def test_only_a_fault_is_an_exit_status(level: Level, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    findings = [Finding("store", ok("there")), Finding("clock", Verdict(level, "it ticks", "wind it"))]
+    monkeypatch.setattr("ocunet_pacs.app.doctor.doctor", lambda _: findings)
+    done = CliRunner().invoke(app, ["doctor"])
+    assert (done.exit_code, done.stdout) == (status, "".join(f"{line(one)}\n" for one in findings))
+    assert json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout) == as_document(findings)
+
+
+def test_a_terminal_gets_a_table_with_every_word(capsys: pytest.CaptureFixture[str]) -> None:
+    findings = [Finding("store", ok("[there]")), Finding("clock", fault("it stands", "wind it"))]
+    show(findings)
+    shown = capsys.readouterr().out
+    assert [row.split() for row in shown.splitlines()] == [
+        ["ok", "store", "[there]"],
+        ["fault", "clock", "it", "stands"],
+        ["->", "wind", "it"],
+    ]
+
+
+def test_the_page_names_every_check() -> None:
+    tree = {
+        "tls": {"enabled": True, "certificate": "/a.pem", "key": "/a.key", "plain": True},
+        "shadow": {"bundle": "/candidate"},
+        "watch": [{"name": "name", "path": "/export"}],
+        "destinations": [{"name": "name", "ae_title": "A", "host": "h", "port": 1}],
+        "notifications": [{"name": "told", "mail_to": ["a@b.example"]}],
+        "records": [{"name": "record", "folder": "/srv"}],
+        "archives": [{"name": "name", "ae_title": "A", "host": "h", "port": 1}],
+    }
+    called_for = {check.name for check in checks(Path("/site.yaml"), from_tree(tree), utc_now)} | {"database pages"}
+    page = (PROJECT / "docs" / "doctor.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+
+    def fits(name: str, check: str) -> bool:
+        return re.fullmatch(name.replace("NAME", r"\S+").replace("...", ".+"), check) is not None
+
+    assert [check for check in called_for if not any(fits(name, check) for name in named)] == []
+    assert [name for name in named if not any(fits(name, check) for check in called_for)] == []
 
 
 def test_what_happened_and_what_to_do_come_apart() -> None:

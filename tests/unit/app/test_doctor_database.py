@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ocunet_pacs.app import doctor_database
 from ocunet_pacs.app.doctor_checks import Level
 from ocunet_pacs.app.doctor_database import database_checks, look_at_database, look_at_pages
 from ocunet_pacs.jobs import migrate
+from ocunet_pacs.jobs.backup import back_up
 from ocunet_pacs.jobs.engine import open_engine
 from ocunet_pacs.jobs.sql import SqlJobs
 from tests.conformance.jobs.builders import queued
@@ -58,6 +62,30 @@ def test_postgresql(postgres_url: str) -> None:  # noqa: F811
     assert found.level is Level.OK
     assert found.found.startswith("PostgreSQL ")
     assert [check.name for check in database_checks(postgres_url)] == ["database"]
+    engine = open_engine(postgres_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f'ALTER DATABASE "{engine.url.database}" SET default_transaction_read_only = on')
+    engine.dispose()
+    standby = look_at_database(postgres_url)
+    assert standby.level is Level.FAULT
+    assert "see that it is no standby" in standby.remedy
+
+
+def test_a_program_that_does_not_let_go_of_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = filled(tmp_path)
+    monkeypatch.setattr(doctor_database, "_LOCK_SECONDS", 0.1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        found = look_at_database(f"sqlite:///{path}")
+    assert (found.level, f"fuser -v {path}" in found.remedy) == (Level.WARNING, True)
+
+
+def test_looking_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    """A restored copy has no write-ahead log until the daemon starts."""
+    back_up(f"sqlite:///{filled(tmp_path)}", tmp_path / "copy.sqlite")
+    before = (tmp_path / "copy.sqlite").read_bytes()
+    assert look_at_database(f"sqlite:///{tmp_path / 'copy.sqlite'}").level is Level.OK
+    assert (tmp_path / "copy.sqlite").read_bytes() == before
 
 
 def test_a_newer_schema(tmp_path: Path) -> None:

@@ -59,10 +59,9 @@ def test_a_clock_that_nobody_synchronises(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("device", "there", "cards", "level", "words"),
     [
-        ("cpu", 1, None, Level.OK, "not asked for"),
-        ("auto", 0, None, Level.OK, "runs on the processor"),
-        ("cuda:0", 0, None, Level.FAULT, "there is none"),
-        ("auto", 1, None, Level.FAULT, "the driver does not answer"),
+        ("cpu", 1, [], Level.OK, "not asked for"),
+        ("auto", 0, [], Level.OK, "runs on the processor"),
+        ("cuda:0", 0, [], Level.FAULT, "there is none"),
         ("auto", 1, [], Level.FAULT, "the driver does not answer"),
         ("cuda", 2, [FIRST, SECOND], Level.OK, "0: NVIDIA H100, driver 550.54.15, 80000 of 81559 MiB free"),
         ("cuda:1", 2, [FIRST, SECOND], Level.WARNING, "1: NVIDIA H100"),
@@ -70,7 +69,7 @@ def test_a_clock_that_nobody_synchronises(tmp_path: Path, monkeypatch: pytest.Mo
         ("cuda:2", 2, [FIRST, SECOND], Level.FAULT, "there are 2"),
     ],
 )
-def test_cards(device: str, there: int, cards: list[Card] | None, level: Level, words: str) -> None:
+def test_cards(device: str, there: int, cards: list[Card], level: Level, words: str) -> None:
     said = judge_cards(device, there, cards)
     assert said.level is level
     assert words in said.found
@@ -78,8 +77,9 @@ def test_cards(device: str, there: int, cards: list[Card] | None, level: Level, 
 
 
 def test_cards_are_read_as_the_drivers_tool_lists_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/nowhere")
     (tmp_path / "gpus" / "0000:01:00.0").mkdir(parents=True)
+    assert look_at_cards("auto", tmp_path / "gpus").remedy == "see at `model load` whether the network runs on it"
     program(tmp_path, "nvidia-smi", "echo '0, NVIDIA H100, 550.54.15, 81559, 80000'")
     assert "80000 of 81559 MiB free" in look_at_cards("auto", tmp_path / "gpus").found
     program(tmp_path, "nvidia-smi", "echo 'NVIDIA-SMI has failed'; exit 9")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -100,6 +101,36 @@ def test_a_restored_copy_is_a_database_to_go_on_with(url: str, tmp_path: Path) -
     with engine.connect() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
     engine.dispose()
+
+
+def test_a_restore_as_the_page_says_brings_back_that_moment_and_nothing_else(url: str, tmp_path: Path) -> None:
+    path, out = tmp_path / "queue.sqlite", tmp_path / "copy.sqlite"
+    back_up(url, out)
+    with subprocess.Popen([sys.executable, "-c", WRITER, url], cwd=PROJECT, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        for _ in range(3):
+            writer.stdout.readline()
+        writer.kill()
+    log = path.with_name("queue.sqlite-wal")
+    assert log.stat().st_size > 0, "a daemon that was killed leaves it"
+    for left in (log, path.with_name("queue.sqlite-shm")):
+        left.unlink()
+    shutil.copy(out, path)
+    engine = open_engine(url)
+    migrate.upgrade(engine)
+    engine.dispose()
+    assert studies(path) == {"1.2.0", "1.2.1", "1.2.2"}
+    assert problems(path) == []
+
+
+def test_a_name_that_an_address_would_read_otherwise(tmp_path: Path) -> None:
+    folder = tmp_path / "50% of #1"
+    url = f"sqlite:///{folder / 'rows&more.sqlite'}"
+    engine = open_engine(url)
+    migrate.upgrade(engine)
+    engine.dispose()
+    back_up(url, folder / "copy#1.sqlite")
+    assert problems(folder / "copy#1.sqlite") == []
 
 
 def test_a_database_of_an_older_schema_is_copied_before_its_upgrade(tmp_path: Path) -> None:
