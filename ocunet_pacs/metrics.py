@@ -1,22 +1,17 @@
-"""Counters for Prometheus: what came in, what was refused and why, what housekeeping did. Never patient data.
+"""What Prometheus is told: what came in, what became of it and how long that took. Never patient data.
 
-A part is handed `Metrics.count` and counts by name; `COUNTERS` says what there is and with which labels. Under `serve`
-the roles are processes of their own that write to one folder (prometheus_client's multi-process mode, switched on by
-$PROMETHEUS_MULTIPROC_DIR before the process starts), and one of them answers for all.
+A part is handed `Metrics.count` or `Metrics.observe` and counts by name; the tables say what there is and with which
+labels. Under `serve` the roles are processes of their own that write to one folder (prometheus_client's multi-process
+mode, switched on by $PROMETHEUS_MULTIPROC_DIR before the process starts), and one of them answers for all.
 """
 
 from __future__ import annotations
 
 import os
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
-import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.multiprocess import MultiProcessCollector
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 COUNTERS = MappingProxyType(
@@ -45,9 +40,41 @@ COUNTERS = MappingProxyType(
 GAUGES = MappingProxyType(
     {
         "housekeeping_last_success_timestamp_seconds": ("When each task last ended well, in Unix time", ("task",)),
-        "store_free_bytes": ("Room on the store's file system", ()),
+        "store_bytes": ("Files in the store, in bytes, counted every hour", ("part",)),
+        "loop_turn_timestamp_seconds": ("When a role's loops last turned, in Unix time", ("role",)),
+        "model_answer_timestamp_seconds": (
+            "When a worker last said that its model is loaded and does not hang, in Unix time",
+            ("role",),
+        ),
     }
 )
+"""Name without prefix -> what it says, and its labels. Set by whoever knows."""
+ASKED = MappingProxyType(
+    {
+        "queue_jobs": ("Jobs that wait, run, or wait for a person (dead)", ("kind", "state")),
+        "queue_oldest_seconds": ("Age of the oldest waiting job, due or put off; 0: none waits", ("kind",)),
+        "queue_behind_seconds": (
+            "For how long a job that somebody waits for could have been begun; 0: no worker is behind",
+            ("kind",),
+        ),
+        "studies_open": ("Studies that are not complete yet", ()),
+        "studies_open_oldest_seconds": ("For how long the oldest of them is open; 0: none is", ()),
+        "deliveries_waiting": ("Objects on their way to a destination", ("destination",)),
+        "destination_down": ("1 while nobody answers at a destination (its circuit is open)", ("destination",)),
+        "destination_down_seconds": ("For how long; 0: it answers", ("destination",)),
+        "commitments_waiting": ("Objects that a destination has and did not commit to yet", ("destination",)),
+        "commitment_lag_seconds": ("For how long the first of them is stored; 0: there is none", ("destination",)),
+        "store_free_bytes": ("Room on the store's file system", ()),
+        "store_least_free_bytes": ("store.min_free: with less room C-STORE answers 0xA700", ()),
+        "database_bytes": ("Size of the database", ()),
+        "database_free_bytes": ("Room where an SQLite database lies", ()),
+        "ready": ("1 where a check of /ready is well", ("check",)),
+        "live": ("1 where the loops of all roles that are needed turn", ()),
+        "asked_in_time": ("1 where an answer came in time for this scrape; 0: its gauges are missing", ("question",)),
+    }
+)
+"""Gauges that are read when somebody asks, by the one process that answers; left out where they cannot be had."""
+PREFIX = "ocunet_"
 
 
 class Metrics:
@@ -56,11 +83,11 @@ class Metrics:
     def __init__(self) -> None:
         registry = CollectorRegistry()
         self._counters = {
-            name: Counter(f"ocunet_{name}", text, labels, registry=registry)
+            name: Counter(f"{PREFIX}{name}", text, labels, registry=registry)
             for name, (text, labels) in COUNTERS.items()
         }
         self._gauges = {
-            name: Gauge(f"ocunet_{name}", text, labels, registry=registry, multiprocess_mode="mostrecent")
+            name: Gauge(f"{PREFIX}{name}", text, labels, registry=registry, multiprocess_mode="mostrecent")
             for name, (text, labels) in GAUGES.items()
         }
         self._registry = registry
@@ -75,30 +102,21 @@ class Metrics:
         gauge = self._gauges[name]
         (gauge.labels(**labels) if labels else gauge).set(value)
 
-    def serve(self, host: str, port: int) -> Callable[[], None]:
-        """Answer GET /metrics in a thread of its own; what ends that. Port 0: nothing is served.
-
-        A port that is taken costs the metrics, never the work: it is logged, and nothing is served.
-        """
-        if port == 0:
-            return _nothing
-        registry = self._registry
+    def registry(self) -> CollectorRegistry:
+        """What is counted here, or by all processes that count into one folder: for whoever answers, to add to."""
+        shown = CollectorRegistry()
         if os.environ.get(MULTIPROCESS_VARIABLE):
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        try:
-            server, thread = start_http_server(port, host, registry)
-        except OSError as error:
-            structlog.get_logger().warning("metrics_not_served", host=host, port=port, problem=error.strerror)
-            return _nothing
+            MultiProcessCollector(shown)  # type: ignore[no-untyped-call]
+        else:
+            shown.register(self._registry)
+        return shown
 
-        def stop() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-        return stop
-
-
-def _nothing() -> None:
-    """Nothing is served, so there is nothing to end."""
+    def gauge(self, name: str) -> dict[tuple[str, ...], float]:
+        """A gauge of `GAUGES` as all processes last set it, by the values of its labels in their order."""
+        labels = GAUGES[name][1]
+        return {
+            tuple(sample.labels[label] for label in labels): sample.value
+            for family in self.registry().collect()
+            if family.name == f"{PREFIX}{name}"
+            for sample in family.samples
+        }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import tzlocal
 
+from ocunet_pacs.app.answering import answer
 from ocunet_pacs.app.audit import open_audit
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.process import utc_now
@@ -89,7 +90,7 @@ def backfill(settings: Settings, request: BackfillRequest, watcher: Watcher, sto
     """Fetch until everything asked for is here, or something ends the run. ConfigError, DatabaseError, StoreError."""
     metrics = Metrics()
     audit = open_audit(settings, "backfill", metrics.count)
-    stop_serving = metrics.serve(settings.metrics.host, request.metrics_port)
+    stop_serving = answer(metrics.registry(), settings.metrics.host, request.metrics_port, {})
     try:
         with _parts(settings, request.archive, metrics.count, audit) as parts:
             if request.retry_failed:

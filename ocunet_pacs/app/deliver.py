@@ -12,6 +12,7 @@ from ocunet_pacs.app.audit import open_audit, parties, patient_numbers
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.loops import start_loops
+from ocunet_pacs.app.observed import be_observed
 from ocunet_pacs.app.outgoing import commitment_rules, senders
 from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.app.wake import Waiting
@@ -49,7 +50,7 @@ def deliver(settings: Settings) -> int:
         parties=parties(settings),
         patient_number=patient_numbers(settings),
     )
-    stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
+    stop_metrics = be_observed(settings, metrics, jobs, "deliver")
     housekeeping = Housekeeping(jobs, metrics)
     housekeeping.reap(jobs)
     housekeeping.start()
@@ -62,6 +63,7 @@ def deliver(settings: Settings) -> int:
         role="deliver",
         count=max(2, len(sending) + 1),
         stop=waiting,
+        metrics=metrics,
     )
     announce_ready("deliver")
     structlog.get_logger().info("delivering", destinations=sorted(sending))

@@ -20,6 +20,7 @@ from ocunet_pacs.domain.ports import count_nothing
 from ocunet_pacs.jobs.reaper import is_gone
 from ocunet_pacs.pipeline.steps import AssemblyRule, assemble
 from ocunet_pacs.store.consistency import Consistency
+from ocunet_pacs.store.files import STORE_PARTS
 from ocunet_pacs.store.retention import RetentionRule, remove_files
 
 if TYPE_CHECKING:
@@ -100,14 +101,24 @@ class Housekeeping:
         rule = RetentionRule(settings.retention.keep, settings.retention.keep_free)
 
         def task() -> str:
-            if self._metrics is not None:
-                self._metrics.set("store_free_bytes", files.free_bytes())
             removed = remove_files(
                 files, upkeep, rule, now=utc_now(), count=self._count, stopping=self._stopping.is_set
             )
             return f"{removed} files removed" if removed else ""
 
         self._every(RETENTION_EVERY, "retention", task)
+
+    def measure_store(self, files: Files) -> None:
+        """Count the bytes of its files, soon and hourly: a walk over all of them, so not when somebody asks."""
+
+        def task() -> str:
+            used = {part: files.used_bytes([part]) for part in STORE_PARTS}
+            if self._metrics is not None:
+                for part, number in used.items():
+                    self._metrics.set("store_bytes", number, part=part)
+            return ""
+
+        self._every(CLEAN_EVERY, "measure_store", task, first=utc_now())
 
     def check_store(self, files: Files, jobs: SqlJobs, read_header: Callable[[Path], ImageHeader]) -> None:
         """Compare the store with the database, at start and daily."""

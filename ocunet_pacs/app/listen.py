@@ -13,6 +13,7 @@ from ocunet_pacs import systemd
 from ocunet_pacs.app.audit import open_audit
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
+from ocunet_pacs.app.observed import be_observed
 from ocunet_pacs.app.process import FIRST_LISTENER, Watchdog, announce_ready, role_name, stop_on_signals, utc_now
 from ocunet_pacs.app.sources import listed_rule, source_rule
 from ocunet_pacs.app.wake import Waker
@@ -57,18 +58,19 @@ def listen(settings: Settings) -> int:
     if not _start(listener, stop):
         audit.close()
         return 0
-    stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
+    stop_metrics = be_observed(settings, metrics, jobs, "listen")
     housekeeping = Housekeeping(jobs, metrics)
     if role_name("listen") in {"listen", FIRST_LISTENER}:
         housekeeping.reap(jobs)
         housekeeping.close_studies(jobs, settings, Waker(settings.store.path, "work"))
         housekeeping.clean_incoming(files)
         housekeeping.remove_files(files, jobs, settings)
+        housekeeping.measure_store(files)
         housekeeping.check_store(files, jobs, read_identity)
         housekeeping.remove_looks(jobs, settings)
     housekeeping.start()
     announce_ready("listen")
-    watchdog = Watchdog()
+    watchdog = Watchdog("listen", metrics)
     while not stop.wait(1.0):
         watchdog.beat()
     systemd.notify("STOPPING=1")

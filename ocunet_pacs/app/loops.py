@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ocunet_pacs.domain.job import Job, JobKind, Outcome
     from ocunet_pacs.domain.ports import JobQueue
+    from ocunet_pacs.metrics import Metrics
     from ocunet_pacs.model.batching import BatchingClassifier
     from ocunet_pacs.pipeline.loop import StopFlag
     from ocunet_pacs.settings import Settings
@@ -37,6 +38,7 @@ def start_loops(
     role: str,
     count: int,
     stop: StopFlag,
+    metrics: Metrics,
     poll: timedelta | None = None,
     may_claim: Callable[[], bool] = lambda: True,
 ) -> list[threading.Thread]:
@@ -45,7 +47,7 @@ def start_loops(
     They are daemons: one that hangs in a driver must not keep the process from ending. `poll` in place of the
     settings' interval; `may_claim` as for `Loop`.
     """
-    watchdog = Watchdog()
+    watchdog = Watchdog(role, metrics)
 
     def run(number: int) -> None:
         Loop(
@@ -68,10 +70,23 @@ def start_loops(
     return threads
 
 
-def attend(threads: Sequence[threading.Thread], classifier: BatchingClassifier, hung_after: timedelta) -> None:
-    """Return when the loops have ended. A device that hangs ends the process: whoever started it starts it again."""
+def attend(
+    threads: Sequence[threading.Thread],
+    classifier: BatchingClassifier,
+    hung_after: timedelta,
+    metrics: Metrics,
+    role: str,
+) -> None:
+    """Return when the loops have ended. A device that hangs ends the process: whoever started it starts it again.
+
+    Meanwhile `metrics` hears every second that the model is loaded and does not hang.
+    """
+    said = float("-inf")
     while any(thread.is_alive() for thread in threads):
         if classifier.is_hung:
             structlog.get_logger().error("device_hung", after=hung_after.total_seconds())
             os._exit(EXIT_HUNG)  # a thread that hangs in a driver ends in no other way; the reaper sees to its jobs
+        if time.monotonic() - said >= 1.0:
+            said = time.monotonic()
+            metrics.set("model_answer_timestamp_seconds", time.time(), role=role_name(role))
         time.sleep(0.1)

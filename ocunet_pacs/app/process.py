@@ -17,9 +17,14 @@ from ocunet_pacs import systemd
 if TYPE_CHECKING:
     from types import FrameType
 
+    from ocunet_pacs.metrics import Metrics
+
 
 ROLE_NAME = "OCUNET_PACS_ROLE"
 """Environment variable in which the supervisor tells a role what it is called, where several run the same."""
+
+NEEDED_ROLES = "OCUNET_PACS_NEEDED_ROLES"
+"""Environment variable in which the supervisor tells the role that answers for all which must be well, by comma."""
 
 FIRST_LISTENER = "listen-0"
 """What the first is called where several processes share the port; what only one needs to do, it does."""
@@ -31,6 +36,11 @@ _NICE = 10
 def role_name(role: str) -> str:
     """What this process is called: by the supervisor, otherwise by what it does."""
     return os.environ.get(ROLE_NAME, role)
+
+
+def needed_roles(role: str) -> list[str]:
+    """Which roles this process answers for: all that the supervisor needs, otherwise itself."""
+    return os.environ.get(NEEDED_ROLES, role_name(role)).split(",")
 
 
 def announce_ready(role: str) -> None:
@@ -100,9 +110,14 @@ def stop_on_signals() -> StopFlag:
 
 
 class Watchdog:
-    """Feeds the service manager's watchdog from the loop that does the work, at most once a second."""
+    """Feeds the service manager's watchdog from the loop that does the work, at most once a second.
 
-    def __init__(self) -> None:
+    With `metrics` it says there too that the loops of `role` turn.
+    """
+
+    def __init__(self, role: str = "", metrics: Metrics | None = None) -> None:
+        self._role = role_name(role)
+        self._metrics = metrics
         self._last = 0.0
 
     def beat(self) -> None:
@@ -111,3 +126,5 @@ class Watchdog:
         if now - self._last >= 1.0:
             self._last = now
             systemd.notify("WATCHDOG=1")
+            if self._metrics is not None:
+                self._metrics.set("loop_turn_timestamp_seconds", time.time(), role=self._role)

@@ -27,7 +27,7 @@ import structlog
 
 from ocunet_pacs import systemd
 from ocunet_pacs.app.database import prepare_database
-from ocunet_pacs.app.process import ROLE_NAME, StopFlag, stop_on_signals
+from ocunet_pacs.app.process import NEEDED_ROLES, ROLE_NAME, StopFlag, stop_on_signals
 from ocunet_pacs.domain.errors import StoreError
 from ocunet_pacs.metrics import MULTIPROCESS_VARIABLE
 from ocunet_pacs.model.manifest import read_manifest
@@ -101,6 +101,8 @@ def roles(settings: Settings, devices: Path = NVIDIA_DEVICES) -> list[_Role]:
     # All of them count into one folder, and the first answers for all.
     for role in found:
         role.environment = {**role.environment, MULTIPROCESS_VARIABLE: str(_metrics_folder(settings))}
+    needed = ",".join(role.name for role in found if not role.optional)
+    found[0].environment = {**found[0].environment, NEEDED_ROLES: needed}
     for role in found[1:]:
         role.environment = {**role.environment, f"{ENV_PREFIX}METRICS__PORT": "0"}
     return found

@@ -15,6 +15,7 @@ from ocunet_pacs.app.audit import open_audit, patient_numbers
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.loops import attend, start_loops
+from ocunet_pacs.app.observed import be_observed
 from ocunet_pacs.app.parts import eligibility_by, gate_rules
 from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.domain.errors import ConfigError, UntrainedBundle
@@ -72,7 +73,7 @@ def run(settings: Settings) -> int:
         )
         jobs, metrics = SqlJobs(engine), Metrics()
         audit = open_audit(settings, "shadow", metrics.count)
-        stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
+        stop_metrics = be_observed(settings, metrics, jobs, "shadow")
         housekeeping = Housekeeping(jobs, metrics)
         housekeeping.reap(jobs)
         housekeeping.start()
@@ -99,12 +100,13 @@ def run(settings: Settings) -> int:
             role="shadow",
             count=1,
             stop=stop,
+            metrics=metrics,
             poll=_POLL,
             may_claim=lambda: find_work(tools),
         )
         announce_ready("shadow")
         log.info("shadowing", look_back=str(chosen.look_back), gives_way=chosen.give_way)
-        attend(threads, classifier, model.hung_after)
+        attend(threads, classifier, model.hung_after, metrics, "shadow")
         systemd.notify("STOPPING=1")
         housekeeping.stop()
         audit.close()

@@ -13,6 +13,7 @@ from ocunet_pacs import systemd
 from ocunet_pacs.app.audit import open_audit
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
+from ocunet_pacs.app.observed import be_observed
 from ocunet_pacs.app.process import Watchdog, announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.app.sources import listed_rule, source_rule
 from ocunet_pacs.domain.audit import Alert, Party, SecurityAlert, audit_nothing
@@ -54,13 +55,13 @@ def stow(settings: Settings) -> int:
     if not _start(server, stop):
         audit.close()
         return 0
-    stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
+    stop_metrics = be_observed(settings, metrics, jobs, "stow")
     housekeeping = Housekeeping()
     housekeeping.reap(jobs)
     housekeeping.close_studies(jobs, settings)
     housekeeping.start()
     announce_ready("stow")
-    watchdog = Watchdog()
+    watchdog = Watchdog("stow", metrics)
     while not stop.wait(1.0):
         if not server.is_running:
             raise OcunetError("the web server ended by itself")

@@ -18,6 +18,7 @@ from ocunet_pacs import systemd
 from ocunet_pacs.app.audit import open_audit
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
+from ocunet_pacs.app.observed import be_observed
 from ocunet_pacs.app.process import Watchdog, announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.app.sources import source_rule
 from ocunet_pacs.app.watch_folder import WatchedFolder
@@ -54,14 +55,14 @@ def watch(settings: Settings) -> int:
     wrapping = Wrapping(timeout=settings.model.decode_timeout, memory_bytes=settings.model.decode_memory)
     audit = open_audit(settings, "watch", metrics.count)
     folders = watched_folders(settings, files, jobs, wrapping, metrics.count, audit)
-    stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
+    stop_metrics = be_observed(settings, metrics, jobs, "watch")
     housekeeping = Housekeeping()
     housekeeping.reap(jobs)
     housekeeping.close_studies(jobs, settings)
     housekeeping.start()
     announce_ready("watch")
     structlog.get_logger().info("watching", folders=[folder.name for folder in settings.watch])
-    watchdog = Watchdog()
+    watchdog = Watchdog("watch", metrics)
 
     def go_on() -> bool:
         watchdog.beat()

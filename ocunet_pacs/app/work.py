@@ -12,6 +12,7 @@ from ocunet_pacs.app.audit import open_audit, patient_numbers
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.loops import attend, start_loops
+from ocunet_pacs.app.observed import be_observed
 from ocunet_pacs.app.parts import eligibility_by, gate_rules, load_predictor, reports, routes
 from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.app.wake import Waiting, Waker
@@ -67,7 +68,7 @@ def work(settings: Settings) -> int:
         jobs = SqlJobs(engine)
         metrics = Metrics()
         audit = open_audit(settings, "work", metrics.count)
-        stop_metrics = metrics.serve(settings.metrics.host, settings.metrics.port)
+        stop_metrics = be_observed(settings, metrics, jobs, "work")
         housekeeping = Housekeeping(jobs, metrics)
         housekeeping.reap(jobs)
         housekeeping.start()
@@ -91,10 +92,11 @@ def work(settings: Settings) -> int:
             role="work",
             count=(8 if predictor.on_gpu else 2) if at_once == "auto" else at_once,
             stop=waiting,
+            metrics=metrics,
         )
         announce_ready("work")
         log.info("working", studies_at_once=len(threads))
-        attend(threads, classifier, model.hung_after)
+        attend(threads, classifier, model.hung_after, metrics, "work")
         systemd.notify("STOPPING=1")
         waiting.close()
         housekeeping.stop()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from threading import RLock
 
+from ocunet_pacs.domain.backlog import BacklogReader
 from ocunet_pacs.domain.ports import Ledger
 from ocunet_pacs.domain.shadow import ShadowLedger
 from ocunet_pacs.domain.upkeep import Upkeep
-from ocunet_pacs.jobs.memory_shadows import MemoryShadows
+from ocunet_pacs.jobs.memory_backlog import MemoryBacklog
 
 
-class MemoryJobs(MemoryShadows, Ledger, Upkeep, ShadowLedger):
-    """All four ports in memory; threads may share it. Ids count from 1 in each table, as SQLite's do."""
+class MemoryJobs(MemoryBacklog, Ledger, Upkeep, ShadowLedger, BacklogReader):
+    """All five ports in memory; threads may share it. Ids count from 1 in each table, as SQLite's do."""
 
     def __init__(self) -> None:
         super().__init__(RLock())

@@ -10,6 +10,7 @@ from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.jobs.engine import transaction
 from ocunet_pacs.jobs.migrate import current_revision
 from ocunet_pacs.jobs.schema import analyses, deliveries, jobs, outputs, shadows, studies
+from ocunet_pacs.jobs.sql_backlog import SqlBacklog
 from ocunet_pacs.jobs.sql_ledger import SqlLedger
 from ocunet_pacs.jobs.sql_queue import SqlQueue
 from ocunet_pacs.jobs.sql_shadows import SqlShadows
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.job import Job
 
 
-class SqlJobs(SqlQueue, SqlLedger, SqlUpkeep, SqlShadows):
-    """`JobQueue`, `Ledger`, `Upkeep` and `ShadowLedger` over an engine of `open_engine`.
+class SqlJobs(SqlQueue, SqlLedger, SqlUpkeep, SqlShadows, SqlBacklog):
+    """`JobQueue`, `Ledger`, `Upkeep`, `ShadowLedger` and `BacklogReader` over an engine of `open_engine`.
 
     Threads may share it; a fork opens its own.
     """

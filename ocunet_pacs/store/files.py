@@ -22,9 +22,11 @@ from ocunet_pacs.store.incoming import Incoming, as_store_error, write_all
 from ocunet_pacs.store.pseudonyms import pseudonym, shared_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+STORE_PARTS = ("instances", "results")
+"""The folders of files that have a name."""
 _FOLDER_MODE = 0o700
 _KEY = re.compile(r"(?:instances|results)(?:/[0-9A-Za-z_-][0-9A-Za-z._-]*)+")
 
@@ -146,9 +148,18 @@ class Files:
             status = os.statvfs(self.root)
             return status.f_bavail * status.f_frsize
 
-    def used_bytes(self) -> int:
+    def used_bytes(self, parts: Sequence[str] = STORE_PARTS) -> int:
         """Sum of the sizes of all files that have a name. Walks the whole store: for housekeeping, not per file."""
-        return sum(status.st_size for part in ("instances", "results") for _, status in self.named(part))
+        return sum(status.st_size for part in parts for _, status in self.named(part))
+
+    def try_writing(self) -> None:
+        """Write a byte to `incoming` and remove it, as whoever receives would."""
+        temporary = self.incoming / f"{os.getpid()}-{os.urandom(8).hex()}.probe"
+        with as_store_error("write a file"):
+            try:
+                temporary.write_bytes(b".")
+            finally:
+                temporary.unlink(missing_ok=True)
 
     def named(self, part: str) -> Iterator[tuple[str, os.stat_result]]:
         """Key and status of every file in `instances` or `results`, folder by folder: a million need no memory."""

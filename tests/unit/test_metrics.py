@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from ocunet_pacs.app.answering import answer
 from ocunet_pacs.metrics import MULTIPROCESS_VARIABLE, Metrics
 from tests.dcmtk import free_port
 
@@ -26,15 +27,16 @@ def test_what_is_counted_is_answered() -> None:
     metrics.count("images_not_assessed", reason="child")
     metrics.count("images_not_assessed", 2, reason="child")
     metrics.count("patient_conflicts")
-    metrics.set("store_free_bytes", 7)
-    stop = metrics.serve("127.0.0.1", port)
+    metrics.set("store_bytes", 7, part="results")
+    stop = answer(metrics.registry(), "127.0.0.1", port, {})
     try:
         text = scrape(port)
     finally:
         stop()
     assert 'ocunet_images_not_assessed_total{reason="child"} 3.0' in text
     assert "ocunet_patient_conflicts_total 1.0" in text
-    assert "ocunet_store_free_bytes 7.0" in text
+    assert 'ocunet_store_bytes{part="results"} 7.0' in text
+    assert metrics.gauge("store_bytes") == {("results",): 7.0}
 
 
 def test_a_label_that_does_not_exist_is_a_fault_of_ours() -> None:
@@ -44,9 +46,9 @@ def test_a_label_that_does_not_exist_is_a_fault_of_ours() -> None:
 
 def test_a_port_that_is_taken_costs_the_metrics_and_not_the_work() -> None:
     port = free_port()
-    stop = Metrics().serve("127.0.0.1", port)
+    stop = answer(Metrics().registry(), "127.0.0.1", port, {})
     try:
-        Metrics().serve("127.0.0.1", port)()
+        answer(Metrics().registry(), "127.0.0.1", port, {})()
     finally:
         stop()
 
@@ -58,8 +60,8 @@ def test_one_process_answers_for_all(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", count], env=environment, check=True, timeout=60)
     port = free_port()
     serve = (
-        "import urllib.request\nfrom ocunet_pacs.metrics import Metrics\n"
-        f"stop = Metrics().serve('127.0.0.1', {port})\n"
+        "import urllib.request\nfrom ocunet_pacs.app.answering import answer\nfrom ocunet_pacs.metrics import Metrics\n"
+        f"stop = answer(Metrics().registry(), '127.0.0.1', {port}, {{}})\n"
         f"print(urllib.request.urlopen('http://127.0.0.1:{port}/metrics').read().decode())\nstop()"
     )
     done = subprocess.run([sys.executable, "-c", serve], env=environment, check=True, capture_output=True, timeout=60)
