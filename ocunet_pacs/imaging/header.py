@@ -46,6 +46,7 @@ _DECIDING = (
     "ContrastBolusAgentSequence",
     "ContributingEquipmentSequence",
     "SeriesDescription",
+    "StationName",
     "StudyInstanceUID",
     "SeriesInstanceUID",
     "Laterality",

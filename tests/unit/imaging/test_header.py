@@ -25,6 +25,7 @@ from ocunet_pacs.imaging.messages import header_in, header_out
 from ocunet_pacs.imaging.snomed_rt import SNOMED_CT
 from ocunet_pacs.imaging.wrap import write_dicom
 from tests.unit.imaging.conftest import encode, plain, save, wrap
+from tests.unit.report.made import photograph
 
 
 def coded(value: str, scheme: str = "SCT") -> Dataset:
@@ -114,6 +115,12 @@ def test_frames_name_their_own_eye(attributes, whole, frames):
         assert header.laterality_of(number) == Laterality(side)
     for number in (None, 0, len(frames) + 1):
         assert header.laterality_of(number) == Laterality(whole)
+
+
+def test_the_station_that_routes_ask_for_is_read(tmp_path):
+    """From the file itself: what is not among the deciding elements is never copied."""
+    path = photograph(tmp_path / "x.dcm", 1, StationName="ROOM-3")
+    assert read_header(path).station_name == "ROOM-3"
 
 
 def test_both_eyes_in_one_region_is_no_eye():
