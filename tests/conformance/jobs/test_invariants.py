@@ -16,7 +16,7 @@ from ocunet_pacs.jobs.integrity import integrity_problems
 from ocunet_pacs.jobs.read_only import open_to_read
 from ocunet_pacs.jobs.sql import SqlJobs
 from tests.conformance.jobs.builders import DAY, NOW, QUIET, claimed, closed, image, queued
-from tests.conformance.jobs.whole_study import an_outage, one_study
+from tests.conformance.jobs.whole_study import a_look, an_outage, one_study
 from tests.unit.jobs.test_backup import damage
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def fill(engine: Engine) -> None:
     store = SqlJobs(engine)
     one_study(store, 1)
     an_outage(store, 1)
+    a_look(store, 1)
     store.record_instance(image("1.5.1", "1.5", NOW, quiet=QUIET, patient="a" * 64))
     store.record_instance(image("1.5.2", "1.5", NOW, quiet=QUIET, patient="b" * 64))
     queued(store, "1.6")
@@ -58,6 +59,10 @@ def test_nothing_that_queue_and_ledger_do_breaks_one(engine: Engine) -> None:
         ("UPDATE jobs SET subject_id = 999 WHERE id = 2", "1 of jobs: deliver jobs whose subject is not there (id 2)"),
         ("DELETE FROM jobs WHERE id = 1", "1 of analyses: rows without a job, so that nobody will do them (id 1)"),
         ("DELETE FROM jobs WHERE id = 2", "1 of deliveries: rows without a job, so that nobody will do them (id 1)"),
+        (
+            "DELETE FROM jobs WHERE kind = 'shadow'",
+            "1 of shadows: rows without a job, so that nobody will do them (id 1)",
+        ),
         (
             "UPDATE jobs SET state = 'waiting', finished_at = NULL WHERE id = 1",
             "1 of jobs: analyse jobs that would do again what is finished (id 1)",

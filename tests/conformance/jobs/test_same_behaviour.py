@@ -26,6 +26,7 @@ from ocunet_pacs.domain.labels import Urgency
 from ocunet_pacs.domain.result import Addressed, Commitment, OutputKind
 from ocunet_pacs.domain.upkeep import FileOwner
 from ocunet_pacs.jobs.engine import open_engine
+from ocunet_pacs.jobs.invariants import broken
 from ocunet_pacs.jobs.memory import MemoryJobs
 from ocunet_pacs.jobs.sql import SqlJobs
 from tests.conformance.jobs.builders import NOW, image, output
@@ -327,6 +328,12 @@ class SqliteAndMemory(RuleBasedStateMachine):
                 self.both(lambda store, subject=subject: store.predecessor(subject))
             else:
                 self.both(lambda store, subject=job.subject_id: store.delivery(subject))
+
+    @invariant()
+    def nothing_is_broken(self) -> None:
+        """What `db integrity` asks of the rows holds after any sequence of calls."""
+        with self._engine.connect() as connection:
+            assert list(broken(connection)) == []
 
     @invariant()
     def attempts_are_bounded(self) -> None:
