@@ -88,6 +88,20 @@ def test_archives_that_are_well_that_refuse_and_that_are_gone(archive: Callable[
     assert found["archive closed"].level is Level.FAULT
 
 
+def test_who_takes_the_connection_and_says_nothing_is_given_up_before_the_check_is() -> None:
+    with closing(socket.create_server((HOST, 0))) as silent:
+        port = silent.getsockname()[1]
+        told = {"url": f"http://{HOST}:{port}", "secret": "sixteen characters or more", "timeout": "1s"}
+        mail = {"mail_to": ["a@b.example"], "mail_host": HOST, "mail_port": port, "timeout": "1s"}
+        found = asked(
+            destinations=[at(port, timeout="1s"), at(port, timeout="1s", name="secure", tls=True)],
+            notifications=[{"name": "pager", **told}, {"name": "mail", **mail}],
+        )
+    assert {verdict.level for verdict in found.values()} == {Level.FAULT}
+    assert len(found) == 4
+    assert all(verdict.found != "no answer in time" and verdict.remedy for verdict in found.values())
+
+
 @pytest.mark.parametrize(
     ("status", "level", "remedy"),
     [
