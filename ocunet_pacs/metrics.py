@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from types import MappingProxyType
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -23,6 +23,7 @@ COUNTERS = MappingProxyType(
         "patient_conflicts": ("Objects of one study that name another patient", ()),
         "images_assessed": ("Images that the model scored", ()),
         "images_not_assessed": ("Images that were not scored", ("reason",)),
+        "jobs": ("Turns of jobs in a worker, by how they ended", ("kind", "outcome", "reason")),
         "reports": ("Reports made, by the highest urgency that they suggest", ("urgency",)),
         "deliveries": ("Objects offered to a destination", ("destination", "kind", "outcome")),
         "destination_outages": ("Times that a destination stopped answering", ("destination",)),
@@ -42,6 +43,10 @@ GAUGES = MappingProxyType(
         "housekeeping_last_success_timestamp_seconds": ("When each task last ended well, in Unix time", ("task",)),
         "store_bytes": ("Files in the store, in bytes, counted every hour", ("part",)),
         "loop_turn_timestamp_seconds": ("When a role's loops last turned, in Unix time", ("role",)),
+        "gpu_memory_bytes": (
+            "Memory of a worker's GPU: total, used by anybody, and kept by this worker, as of its last pass",
+            ("role", "of"),
+        ),
         "model_answer_timestamp_seconds": (
             "When a worker last said that its model is loaded and does not hang, in Unix time",
             ("role",),
@@ -49,6 +54,27 @@ GAUGES = MappingProxyType(
     }
 )
 """Name without prefix -> what it says, and its labels. Set by whoever knows."""
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+_NUMBERS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+HISTOGRAMS = MappingProxyType(
+    {
+        "assembly_seconds": ("From a study's last image until it counted as complete", ("cause",), _SECONDS),
+        "job_wait_seconds": ("From when a job was due until a worker took it", ("kind",), _SECONDS),
+        "analysis_seconds": (
+            "What an analysis waited for: files and pixels, the network (in batches with others), its results",
+            ("part",),
+            _SECONDS,
+        ),
+        "delivery_seconds": ("One object on its way to a destination, until its answer", ("destination",), _SECONDS),
+        "pass_seconds": (
+            "One pass of the network; the rate of the sum is the share of time in which the device computes",
+            ("role",),
+            _SECONDS,
+        ),
+        "batch_photographs": ("Photographs in one pass of the network", ("role",), _NUMBERS),
+    }
+)
+"""Name without prefix -> what is measured, its labels, and the upper ends of its buckets."""
 ASKED = MappingProxyType(
     {
         "queue_jobs": ("Jobs that wait, run, or wait for a person (dead)", ("kind", "state")),
@@ -90,12 +116,20 @@ class Metrics:
             name: Gauge(f"{PREFIX}{name}", text, labels, registry=registry, multiprocess_mode="mostrecent")
             for name, (text, labels) in GAUGES.items()
         }
+        self._histograms = {
+            name: Histogram(f"{PREFIX}{name}", text, labels, registry=registry, buckets=buckets)
+            for name, (text, labels, buckets) in HISTOGRAMS.items()
+        }
         self._registry = registry
 
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         """Add to a counter of `COUNTERS`, with exactly its labels (KeyError, ValueError otherwise)."""
         counter = self._counters[name]
         (counter.labels(**labels) if labels else counter).inc(amount)
+
+    def observe(self, name: str, value: float, /, **labels: str) -> None:
+        """Add one measurement to a histogram of `HISTOGRAMS`."""
+        self._histograms[name].labels(**labels).observe(value)
 
     def set(self, name: str, value: float, /, **labels: str) -> None:
         """Set a gauge of `GAUGES`."""

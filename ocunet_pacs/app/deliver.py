@@ -49,6 +49,7 @@ def deliver(settings: Settings) -> int:
         audit=audit,
         parties=parties(settings),
         patient_number=patient_numbers(settings),
+        observe=metrics.observe,
     )
     stop_metrics = be_observed(settings, metrics, jobs, "deliver")
     housekeeping = Housekeeping(jobs, metrics)

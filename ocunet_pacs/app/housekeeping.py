@@ -16,7 +16,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from ocunet_pacs.app.process import utc_now
 from ocunet_pacs.domain.errors import OcunetError
-from ocunet_pacs.domain.ports import count_nothing
+from ocunet_pacs.domain.ports import count_nothing, observe_nothing
 from ocunet_pacs.jobs.reaper import is_gone
 from ocunet_pacs.pipeline.steps import AssemblyRule, assemble
 from ocunet_pacs.store.consistency import Consistency
@@ -58,6 +58,7 @@ class Housekeeping:
         self._upkeep = upkeep
         self._metrics = metrics
         self._count = count_nothing if metrics is None else metrics.count
+        self._observe = observe_nothing if metrics is None else metrics.observe
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self._stopping = threading.Event()
         self._failing: set[str] = set()
@@ -84,7 +85,7 @@ class Housekeeping:
         interval = min(max(shortest / 10, timedelta(seconds=0.1)), timedelta(seconds=0.25))
 
         def task() -> str:
-            closed = assemble(ledger, rule, utc_now(), self._count)
+            closed = assemble(ledger, rule, utc_now(), self._count, self._observe)
             if closed:
                 wake()
             return f"{closed} studies closed" if closed else ""

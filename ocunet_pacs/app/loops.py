@@ -62,6 +62,8 @@ def start_loops(
             poll=poll or settings.jobs.poll_interval,
             beat=watchdog.beat,
             may_claim=may_claim,
+            count=metrics.count,
+            observe=metrics.observe,
         ).run()
 
     threads = [threading.Thread(target=run, args=(n,), name=f"{role}-{n}", daemon=True) for n in range(count)]

@@ -15,6 +15,7 @@ from ocunet_pacs.app.audit import open_audit, patient_numbers
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.loops import attend, start_loops
+from ocunet_pacs.app.measured import MeasuredClassifier
 from ocunet_pacs.app.observed import be_observed
 from ocunet_pacs.app.parts import eligibility_by, gate_rules
 from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
@@ -48,7 +49,8 @@ def run(settings: Settings) -> int:
     candidate = load_candidate(settings)
     engine = open_database(settings)
     settle_allocator()
-    chosen, model = settings.shadow, settings.model
+    chosen, model, metrics = settings.shadow, settings.model, Metrics()
+    network = MeasuredClassifier(candidate, metrics, "shadow")
     with (
         PreparingPool(
             candidate.manifest.preprocess,
@@ -58,7 +60,7 @@ def run(settings: Settings) -> int:
             limits=candidate.manifest.quality_limits,
         ) as pool,
         BatchingClassifier(
-            candidate, max_batch=candidate.batch_size, max_wait=model.batch_wait, hung_after=model.hung_after
+            network, max_batch=candidate.batch_size, max_wait=model.batch_wait, hung_after=model.hung_after
         ) as classifier,
     ):
         candidate.warm_up()
@@ -71,7 +73,7 @@ def run(settings: Settings) -> int:
             trained=bundle.trained,
             runtime=candidate.runtime,
         )
-        jobs, metrics = SqlJobs(engine), Metrics()
+        jobs = SqlJobs(engine)
         audit = open_audit(settings, "shadow", metrics.count)
         stop_metrics = be_observed(settings, metrics, jobs, "shadow")
         housekeeping = Housekeeping(jobs, metrics)

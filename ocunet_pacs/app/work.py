@@ -12,6 +12,7 @@ from ocunet_pacs.app.audit import open_audit, patient_numbers
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.loops import attend, start_loops
+from ocunet_pacs.app.measured import measured
 from ocunet_pacs.app.observed import be_observed
 from ocunet_pacs.app.parts import eligibility_by, gate_rules, load_predictor, reports, routes
 from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.job import Job, Outcome
-    from ocunet_pacs.domain.ports import Classifier, Count, PhotographReader
+    from ocunet_pacs.domain.ports import Classifier, PhotographReader
     from ocunet_pacs.settings import Settings
 
 _MOST_DECODERS = 16
@@ -45,7 +46,8 @@ def work(settings: Settings) -> int:
     engine = open_database(settings)
     settle_allocator()
     predictor = load_predictor(settings)
-    model = settings.model
+    model, metrics = settings.model, Metrics()
+    network = measured(predictor, settings, metrics, "work")
     with (
         PreparingPool(
             predictor.manifest.preprocess,
@@ -55,7 +57,7 @@ def work(settings: Settings) -> int:
             limits=predictor.manifest.quality_limits,
         ) as pool,
         BatchingClassifier(
-            predictor, max_batch=predictor.batch_size, max_wait=model.batch_wait, hung_after=model.hung_after
+            network, max_batch=predictor.batch_size, max_wait=model.batch_wait, hung_after=model.hung_after
         ) as classifier,
     ):
         predictor.warm_up()
@@ -66,15 +68,12 @@ def work(settings: Settings) -> int:
             "bundle_loaded", bundle=bundle.name, digest=bundle.digest, trained=bundle.trained, runtime=predictor.runtime
         )
         jobs = SqlJobs(engine)
-        metrics = Metrics()
         audit = open_audit(settings, "work", metrics.count)
         stop_metrics = be_observed(settings, metrics, jobs, "work")
         housekeeping = Housekeeping(jobs, metrics)
         housekeeping.reap(jobs)
         housekeeping.start()
-        tools = _tools(
-            settings, jobs, pool, classifier, batch_size=predictor.batch_size, count=metrics.count, audit=audit
-        )
+        tools = _tools(settings, jobs, pool, classifier, batch_size=predictor.batch_size, metrics=metrics, audit=audit)
         waiting, wake = Waiting(stop, settings.store.path, "work"), Waker(settings.store.path, "deliver")
 
         def step(job: Job, alive: Callable[[], None]) -> Outcome | None:
@@ -120,7 +119,7 @@ def _tools(
     classifier: Classifier,
     *,
     batch_size: int,
-    count: Count,
+    metrics: Metrics,
     audit: Audit,
 ) -> AnalysisTools:
     files = Files(settings.store.path)
@@ -139,7 +138,8 @@ def _tools(
         batch_size=max(_AHEAD, batch_size),
         clock=utc_now,
         report_nothing_eligible=settings.report.nothing_eligible,
-        count=count,
+        count=metrics.count,
+        observe=metrics.observe,
         audit=audit,
         patient_number=patient_numbers(settings),
     )

@@ -16,7 +16,7 @@ States, and who moves a job out of each:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -67,11 +67,15 @@ class Job:
     """Of the jobs that are due, the highest is claimed first. Deliveries have the rank of their study's urgency."""
 
 
+# `code` in each of these is the reason in one word, for counting; the sentence is for people, and decides equality.
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """The step did its work, or found that it was done already."""
 
     note: str | None = None
+    code: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class Retry:
 
     reason: str
     longest: timedelta = timedelta(minutes=15)
+    code: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ class Never:
     """Trying again cannot help: a person looks."""
 
     reason: str
+    code: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,7 @@ class Later:
 
     reason: str
     delay: timedelta
+    code: str = field(default="", compare=False)
 
 
 Outcome = Done | Retry | Never | Later

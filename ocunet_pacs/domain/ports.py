@@ -47,6 +47,17 @@ def count_nothing(name: str, amount: int = 1, /, **labels: str) -> None:
     """For callers that keep no count."""
 
 
+class Observe(Protocol):
+    """Where durations and sizes are told; `ocunet_pacs.metrics.HISTOGRAMS` has the names and their labels."""
+
+    def __call__(self, name: str, value: float, /, **labels: str) -> None:
+        """One measurement."""
+
+
+def observe_nothing(name: str, value: float, /, **labels: str) -> None:
+    """For callers that measure nothing."""
+
+
 class JobQueue(Protocol):
     """Claim, lease, guarded finish. Every call is one transaction; every time is passed in, aware UTC."""
 

@@ -9,6 +9,7 @@ the first answer lets all of it go out. That costs no attempts, and a person is 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ import structlog
 from ocunet_pacs.domain.audit import AuditOutcome, Party, Patient, Sent, audit_nothing, no_patient_number
 from ocunet_pacs.domain.errors import PeerBusy, PeerRefused, PeerUnavailable
 from ocunet_pacs.domain.job import Done, Later, Never, Outcome, Retry
-from ocunet_pacs.domain.ports import count_nothing
+from ocunet_pacs.domain.ports import count_nothing, observe_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.job import Job
     from ocunet_pacs.domain.ledger import DeliveryRow
-    from ocunet_pacs.domain.ports import Committer, Count, FileStore, Ledger, Sender
+    from ocunet_pacs.domain.ports import Committer, Count, FileStore, Ledger, Observe, Sender
 
 GATHER = timedelta(seconds=3)
 """How long a stored object waits before its commitment is asked for: what is stored meanwhile is asked for with it."""
@@ -67,6 +68,7 @@ class DeliveryTools:
     """Who the destinations are, by name, for the audit trail."""
     patient_number: Callable[[Path], str] = field(default=no_patient_number)
     """Patient ID of an object of ours, where the audit trail has those."""
+    observe: Observe = field(default=observe_nothing)
 
 
 def deliver(job: Job, tools: DeliveryTools, alive: Callable[[], None]) -> Outcome:
@@ -74,14 +76,15 @@ def deliver(job: Job, tools: DeliveryTools, alive: Callable[[], None]) -> Outcom
     row = tools.ledger.delivery(job.subject_id)
     alive()
     if row.destination not in tools.senders:
-        return Never(f"{row.destination}: no destination of that name is configured")
+        return Never(f"{row.destination}: no destination of that name is configured", code="no_destination")
     rule = tools.commitment.get(row.destination)
     waits = _waits(row, rule, tools.clock()) if rule is not None else None
     if waits is not None:
         return waits
     again = tools.ledger.may_try(row.destination, tools.clock(), tools.pause)
     if again is not None:
-        return Later(f"{row.destination}: nobody answers there; it is tried regularly", again - tools.clock())
+        why = f"{row.destination}: nobody answers there; it is tried regularly"
+        return Later(why, again - tools.clock(), code="destination_down")
     if rule is None or row.stored_at is None or row.failure is not None:
         outcome = _store(job, row, tools, commits=rule is not None)
     else:
@@ -99,33 +102,41 @@ def _waits(row: DeliveryRow, rule: CommitmentRule, now: datetime) -> Outcome | N
         return _hopeless(row)
     if row.asked_at is not None and now < row.asked_at + rule.timeout:
         left = row.asked_at + rule.timeout - now
-        return Later(f"{row.destination}: stored; its commitment is asked for", min(left, LOOK_AGAIN))
+        return Later(f"{row.destination}: stored; its commitment is asked for", min(left, LOOK_AGAIN), code="asked")
     if row.asks >= rule.most_asks:
-        return Never(f"{row.destination}: stored, but asked {row.asks} times it did not say that it commits to it")
+        why = f"{row.destination}: stored, but asked {row.asks} times it did not say that it commits to it"
+        return Never(why, code="not_committed")
     return None
 
 
 def _hopeless(row: DeliveryRow) -> Outcome | None:
     assert row.failure is not None
     why = _HOPELESS.get(row.failure)
-    return Never(f"{row.destination}: does not commit, {why} (reason 0x{row.failure:04X})") if why else None
+    if why is None:
+        return None
+    return Never(f"{row.destination}: does not commit, {why} (reason 0x{row.failure:04X})", code="not_committed")
 
 
 def _store(job: Job, row: DeliveryRow, tools: DeliveryTools, *, commits: bool) -> Outcome:
     status: int | None
     outcome: Outcome
     stored = False
+    began = time.monotonic()
     try:
         receipt = tools.senders[row.destination].send(tools.files.path(row.output.file_key))
     except PeerUnavailable as error:
         status, comment, outcome = error.status, str(error), _down(row, str(error), tools)
     except PeerBusy as error:
-        status, comment, outcome = error.status, str(error), Retry(str(error), LONGEST_BACKOFF)
+        status, comment, outcome = error.status, str(error), Retry(str(error), LONGEST_BACKOFF, code="busy")
     except PeerRefused as error:
-        status, comment, outcome = error.status, str(error), Never(str(error))
+        status, comment, outcome = error.status, str(error), Never(str(error), code="refused")
     else:
         status, comment, stored = receipt.status, receipt.note, True
-        outcome = Later(f"{row.destination}: stored; to be committed to", GATHER) if commits else Done(receipt.note)
+        if commits:
+            outcome = Later(f"{row.destination}: stored; to be committed to", GATHER, code="stored")
+        else:
+            outcome = Done(receipt.note)
+    tools.observe("delivery_seconds", time.monotonic() - began, destination=row.destination)
     if not isinstance(outcome, Later) or stored:
         _up(row.destination, tools)
     # Only what is still to be committed to stays on the list of what is.
@@ -176,11 +187,11 @@ def _ask(row: DeliveryRow, rule: CommitmentRule, tools: DeliveryTools) -> Outcom
     except PeerBusy as error:
         tools.ledger.note_not_asked(transaction_uid)
         _up(row.destination, tools)
-        return Retry(str(error), LONGEST_BACKOFF)
+        return Retry(str(error), LONGEST_BACKOFF, code="busy")
     except PeerRefused as error:
         tools.ledger.note_not_asked(transaction_uid)
         _up(row.destination, tools)
-        return Never(str(error))
+        return Never(str(error), code="refused")
     _up(row.destination, tools)
     tools.count("commitments", destination=row.destination, outcome="asked")
     structlog.get_logger().info("commitment_asked", destination=row.destination, objects=len(asked))
@@ -194,7 +205,8 @@ def _after_asking(row: DeliveryRow, rule: CommitmentRule, tools: DeliveryTools) 
     if waits is not None:
         return waits
     reason = "no reason" if row.failure is None else f"reason 0x{row.failure:04X}"
-    return Retry(f"{row.destination}: it does not have the object any more ({reason}); it is stored again")
+    why = f"{row.destination}: it does not have the object any more ({reason}); it is stored again"
+    return Retry(why, code="stored_again")
 
 
 def _down(row: DeliveryRow, reason: str, tools: DeliveryTools) -> Outcome:
@@ -203,7 +215,8 @@ def _down(row: DeliveryRow, reason: str, tools: DeliveryTools) -> Outcome:
         tools.count("destination_outages", destination=row.destination)
         structlog.get_logger().error("destination_down", destination=row.destination, reason=reason)
     again = tools.ledger.may_try(row.destination, now, timedelta(0))
-    return Later(reason, max(again - now, timedelta(0)) if again is not None else timedelta(0))
+    delay = max(again - now, timedelta(0)) if again is not None else timedelta(0)
+    return Later(reason, delay, code="unavailable")
 
 
 def _up(destination: str, tools: DeliveryTools) -> None:

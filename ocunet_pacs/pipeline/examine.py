@@ -6,11 +6,12 @@ than that.
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ocunet_pacs.domain.errors import BadInput
 from ocunet_pacs.domain.result import ImageResult
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.study import ImageHeader, Reason
 
 _PAINTERS = 2
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,15 @@ class Source:
     gone: Reason | None = None
 
 
+@dataclass(slots=True)
+class Spent:
+    """Seconds that a study's examination waited: for files and pixels, for the network, for its pictures."""
+
+    reading: float = 0.0
+    inference: float = 0.0
+    pictures: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Examined:
     """What came out of a study: its images in the order of their sources, and what their headers said of all of it."""
@@ -54,6 +65,7 @@ class Examined:
     """SOP Instance UIDs."""
     stations: frozenset[str] = frozenset()
     """Station Names of the machines that took them."""
+    spent: Spent = field(default_factory=Spent, compare=False)
 
 
 @dataclass(slots=True)
@@ -89,12 +101,12 @@ def examine(
                 yield image, photograph, source.path
 
     with closing(read_ahead(read, depth=batch_size)) as reading:
-        for image, photograph, path in reading:
+        for image, photograph, path in _timed(reading, scoring.spent):
             scoring.add(image, photograph, path)
             if len(scoring.batch) >= batch_size:
                 scoring.flush()
     scoring.flush()
-    return Examined(tuple(scoring.results), tuple(noted.stereo_pairs), frozenset(noted.stations))
+    return Examined(tuple(scoring.results), tuple(noted.stereo_pairs), frozenset(noted.stations), scoring.spent)
 
 
 @dataclass
@@ -107,6 +119,7 @@ class _Scoring:
     alive: Callable[[], None]
     results: list[ImageResult] = field(default_factory=list)
     batch: list[tuple[int, Photograph, Path]] = field(default_factory=list)
+    spent: Spent = field(default_factory=Spent)
 
     def add(self, image: ImageResult, photograph: Photograph | None, path: Path) -> None:
         self.results.append(image)
@@ -118,7 +131,9 @@ class _Scoring:
         if not self.batch:
             return
         self.alive()
+        began = time.monotonic()
         answers = self.classifier.classify([photograph for _, photograph, _ in self.batch])
+        self.spent.inference += time.monotonic() - began
         bundle = self.classifier.bundle
         to_explain = []
         for (place, photograph, path), said in zip(self.batch, answers, strict=True):
@@ -128,11 +143,26 @@ class _Scoring:
                 to_explain.append(partial(self.reporter.pictures, image, photograph, said, bundle, path))
             self.results[place] = image
         self.batch.clear()
+        began = time.monotonic()
         # One is painted while another one is stored: painting is arithmetic, storing waits for the disk.
         with ThreadPoolExecutor(_PAINTERS, "paint") as painters:
             for pictures in painters.map(lambda explain: explain(), to_explain):
                 for picture in pictures:
                     self.keep_picture(picture)
+        self.spent.pictures += time.monotonic() - began
+
+
+def _timed(reading: Iterator[T], spent: Spent) -> Iterator[T]:
+    """The same, with what waiting for each took."""
+    while True:
+        began = time.monotonic()
+        try:
+            item = next(reading)
+        except StopIteration:
+            return
+        finally:
+            spent.reading += time.monotonic() - began
+        yield item
 
 
 def _read(

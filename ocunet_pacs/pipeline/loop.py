@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -11,13 +12,14 @@ import structlog
 
 from ocunet_pacs.domain.errors import OcunetError
 from ocunet_pacs.domain.job import Later, Outcome, Retry
+from ocunet_pacs.domain.ports import count_nothing, observe_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from ocunet_pacs.domain.job import Job, JobKind
-    from ocunet_pacs.domain.ports import JobQueue
+    from ocunet_pacs.domain.ports import Count, JobQueue, Observe
 
 
 _NOW = timedelta(0)
@@ -47,7 +49,8 @@ class Loop:
 
     `beat` is called whenever the loop turns and whenever a step says that it is alive: it feeds the service manager's
     watchdog from the loop that does the work, so that a worker that hangs is noticed. `may_claim` is asked before each
-    claim: False is as if there were nothing to do.
+    claim: False is as if there were nothing to do. How a job's turn ended is counted here, unless the step finished the
+    job itself.
     """
 
     def __init__(
@@ -64,6 +67,8 @@ class Loop:
         poll: timedelta,
         beat: Callable[[], None] = lambda: None,
         may_claim: Callable[[], bool] = lambda: True,
+        count: Count = count_nothing,
+        observe: Observe = observe_nothing,
     ) -> None:
         self._queue = queue
         self._kinds = tuple(kinds)
@@ -76,6 +81,8 @@ class Loop:
         self._poll = poll
         self._beat = beat
         self._may_claim = may_claim
+        self._count = count
+        self._observe = observe
         self._log = structlog.get_logger()
 
     def run(self) -> None:
@@ -104,17 +111,20 @@ class Loop:
         job = self._queue.claim(self._kinds, self._owner, self._clock(), self._lease)
         if job is None:
             return False
+        self._observe("job_wait_seconds", max((self._clock() - job.run_at).total_seconds(), 0.0), kind=str(job.kind))
         started = time.monotonic()
         outcome = self._attempt(job)
         if outcome is None:
             return True
         applied = self._queue.finish(job, outcome, self._clock(), self._random())
+        word = type(outcome).__name__.lower()
+        self._count("jobs", kind=str(job.kind), outcome=word if applied else "lost", reason=outcome.code)
         self._log.log(
             _LEVELS[type(outcome).__name__],
             "job_finished" if applied else "job_lost",
             job=job.id,
             kind=str(job.kind),
-            outcome=type(outcome).__name__.lower(),
+            outcome=word,
             attempt=job.attempt,
             seconds=round(time.monotonic() - started, 3),
             reason=getattr(outcome, "reason", None),
@@ -126,16 +136,18 @@ class Loop:
         try:
             return self._step(job, lambda: self._alive(job))
         except _Interrupted:
-            return Later("the worker was asked to stop", delay=_NOW)
+            return Later("the worker was asked to stop", delay=_NOW, code="stopping")
         except _LeaseLost:
+            self._count("jobs", kind=str(job.kind), outcome="lost", reason="lease")
             self._log.warning("job_lost", job=job.id, kind=str(job.kind), attempt=job.attempt)
             return None
         except OcunetError as error:
-            return Retry(f"{type(error).__name__}: {error}")
+            return Retry(f"{type(error).__name__}: {error}", code=_code(error))
         except Exception as error:  # noqa: BLE001 - one bad job must not end the worker; its attempts are counted
             self._log.error("step_failed", job=job.id, kind=str(job.kind), exc_info=error)
             # The text of a foreign exception may quote a patient's data: its type is all that is kept.
-            return Retry(f"unexpected {type(error).__name__}; the log of that moment has the traceback")
+            said = f"unexpected {type(error).__name__}; the log of that moment has the traceback"
+            return Retry(said, code="unexpected")
 
     def _alive(self, job: Job) -> None:
         self._beat()
@@ -143,3 +155,8 @@ class Loop:
             raise _Interrupted
         if not self._queue.renew(job, self._clock(), self._lease):
             raise _LeaseLost
+
+
+def _code(error: OcunetError) -> str:
+    """StoreFull -> store_full."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__).lower()

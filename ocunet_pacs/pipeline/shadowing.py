@@ -89,11 +89,13 @@ def shadow(job: Job, tools: ShadowTools, alive: Callable[[], None]) -> Outcome |
     """
     look = tools.looks.look(job.subject_id)
     if look.candidate != Candidate.of(tools.classifier.bundle):
-        return Done(f"another candidate than {look.candidate.digest[:12]} is in the shadow by now")
+        return Done(
+            f"another candidate than {look.candidate.digest[:12]} is in the shadow by now", code="other_candidate"
+        )
     row = tools.ledger.analysis(look.analysis_id)
     scored = _scored_frames(row.result)
     if not scored:
-        return Done("the active bundle scored nothing")
+        return Done("the active bundle scored nothing", code="nothing_scored")
     instances = tools.ledger.analysis_instances(row.id)
     sources = [source_of(instance, tools.files) for instance in instances if instance.sop_instance_uid in scored]
     examined = examine(
@@ -110,7 +112,7 @@ def shadow(job: Job, tools: ShadowTools, alive: Callable[[], None]) -> Outcome |
     frames = [frame for uid, wanted in scored.items() for frame in _match(uid, wanted, examined.images)]
     wrong = {s.label for f in frames for s in f.scores if not (math.isfinite(s.logit) and math.isfinite(s.probability))}
     if wrong:
-        return Never(f"the candidate says no number for {', '.join(sorted(wrong))}")
+        return Never(f"the candidate says no number for {', '.join(sorted(wrong))}", code="no_number")
     _keep(job, tools, frames, row.study_instance_uid)
     return None
 
@@ -120,6 +122,7 @@ def _keep(job: Job, tools: ShadowTools, frames: Sequence[ShadowFrame], study_ins
     note = f"{len(frames) - reasons.total()} of {len(frames)} images scored"
     note += "".join(f"; {number} {reason}" for reason, number in sorted(reasons.items()))
     kept = tools.looks.finish_look(job, frames, tools.clock(), note)
+    tools.count("jobs", kind=str(job.kind), outcome="done" if kept else "lost", reason="" if kept else "lease")
     if kept:
         tools.count("shadow_studies")
         for frame in frames:

@@ -7,6 +7,7 @@ know ports, never adapters, so the whole product runs in tests on fakes, in mill
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
@@ -16,9 +17,9 @@ import structlog
 
 from ocunet_pacs.domain.audit import Accessed, Patient, audit_nothing, no_patient_number
 from ocunet_pacs.domain.errors import InvalidReport
-from ocunet_pacs.domain.job import Done, Never, Outcome
+from ocunet_pacs.domain.job import Done, JobKind, Never, Outcome
 from ocunet_pacs.domain.ledger import Finish
-from ocunet_pacs.domain.ports import count_nothing
+from ocunet_pacs.domain.ports import count_nothing, observe_nothing
 from ocunet_pacs.domain.result import Addressed, Output, StudyResult, work_key
 from ocunet_pacs.domain.routes import Form, StudyFacts
 from ocunet_pacs.domain.study import Reason, ReasonCode
@@ -28,7 +29,7 @@ from ocunet_pacs.pipeline.examine import Source, examine
 from ocunet_pacs.pipeline.make import Earlier, Making, predecessor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
     from pathlib import Path
     from typing import Any
@@ -36,9 +37,10 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.gates import Verdict
     from ocunet_pacs.domain.job import Job
+    from ocunet_pacs.domain.labels import Urgency
     from ocunet_pacs.domain.ledger import AnalysisRow
-    from ocunet_pacs.domain.ports import Classifier, Count, FileStore, Ledger, PhotographReader, Reporter
-    from ocunet_pacs.domain.result import MadeObject
+    from ocunet_pacs.domain.ports import Classifier, Count, FileStore, Ledger, Observe, PhotographReader, Reporter
+    from ocunet_pacs.domain.result import ImageResult, MadeObject
     from ocunet_pacs.domain.routes import Routes
     from ocunet_pacs.domain.study import ImageHeader, OpenStudy, StoredInstance
     from ocunet_pacs.pipeline.examine import Examined
@@ -49,6 +51,14 @@ _GONE: Mapping[ReasonCode, str] = MappingProxyType(
         ReasonCode.FILE_MISSING: "its file is missing from the store; send the image again",
     }
 )
+_ENDS: Mapping[Finish, tuple[str, str]] = MappingProxyType(
+    {
+        Finish.APPLIED: ("done", ""),
+        Finish.SUPERSEDED: ("done", "superseded"),
+        Finish.LOST: ("lost", "lease"),
+    }
+)
+"""As the loop counts it where the step leaves finishing to the loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +93,16 @@ class AnalysisTools:
     audit: Audit = audit_nothing
     patient_number: Callable[[Path], str] = no_patient_number
     """Patient ID of an image, where the audit trail has those."""
+    observe: Observe = observe_nothing
 
 
-def assemble(ledger: Ledger, rule: AssemblyRule, now: datetime, count: Count = count_nothing) -> int:
+def assemble(
+    ledger: Ledger,
+    rule: AssemblyRule,
+    now: datetime,
+    count: Count = count_nothing,
+    observe: Observe = observe_nothing,
+) -> int:
     """Close every study that is complete, each into one analysis job; how many were closed."""
     closed = 0
     for study in ledger.studies_due(now, rule.force_after):
@@ -94,6 +111,7 @@ def assemble(ledger: Ledger, rule: AssemblyRule, now: datetime, count: Count = c
             closed += 1
             cause = _cause(study, now)
             count("studies_closed", cause=cause)
+            observe("assembly_seconds", max((now - study.last_received_at).total_seconds(), 0.0), cause=cause)
             structlog.get_logger().info(
                 "study_closed",
                 study=study_digest(study.study_instance_uid),
@@ -119,7 +137,7 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
     """
     row = tools.ledger.analysis(job.subject_id)
     if row.newest_revision > row.revision:
-        return Done(f"superseded by revision {row.newest_revision} before it ran")
+        return Done(f"superseded by revision {row.newest_revision} before it ran", code="superseded")
     instances = tools.ledger.analysis_instances(row.id)
     sources = [source_of(instance, tools.files) for instance in instances]
     pictures: dict[str, Output] = {}
@@ -139,9 +157,14 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
             alive=alive,
         )
         came_from = frozenset(name for i in instances for name in (i.source, i.source_ae_title) if name)
+        began = time.monotonic()
         _finish(job, tools, row, sources, _Found(examined, pictures, came_from), alive)
+        spent = examined.spent
+        tools.observe("analysis_seconds", spent.reading, part="reading")
+        tools.observe("analysis_seconds", spent.inference, part="inference")
+        tools.observe("analysis_seconds", spent.pictures + time.monotonic() - began, part="report")
     except InvalidReport as error:
-        return Never(f"nothing was sent: {error}")
+        return Never(f"nothing was sent: {error}", code="invalid_report")
     return None
 
 
@@ -211,10 +234,7 @@ def _finish(
         )
         if finish is not Finish.PREDECESSOR_CHANGED:
             break
-    if finish is Finish.APPLIED:
-        count_images(images, tools.count)
-        if not silence:
-            tools.count("reports", urgency=str(urgency))
+    _count(finish, images, None if silence else urgency, tools.count)
     tools.audit(accessed(row, sources, tools.patient_number))
     structlog.get_logger().info(
         "study_analysed",
@@ -238,6 +258,15 @@ def accessed(row: AnalysisRow, sources: list[Source], patient_number: Callable[[
     number = patient_number(read[0].path) if read else ""
     instances = sorted(Counter(source.sop_class_uid for source in read).items())
     return Accessed(row.study_instance_uid, tuple(instances), Patient(row.patient_digest, number))
+
+
+def _count(finish: Finish, images: Sequence[ImageResult], reported: Urgency | None, count: Count) -> None:
+    outcome, reason = _ENDS[finish]
+    count("jobs", kind=str(JobKind.ANALYSE), outcome=outcome, reason=reason)
+    if finish is Finish.APPLIED:
+        count_images(images, count)
+        if reported is not None:
+            count("reports", urgency=str(reported))
 
 
 def _why_silent(result: StudyResult, tools: AnalysisTools, predecessor: int | None) -> str:

@@ -83,6 +83,13 @@ def test_what_prometheus_is_told_before_during_and_after_a_study(
     after = site.scrape()
     assert after["ocunet_studies_open"] == after["ocunet_queue_jobs analyse waiting"] == 0
     assert after["ocunet_images_assessed_total"] == 2
+    assert after["ocunet_jobs_total analyse done "] == 1
+    assert after["ocunet_jobs_total deliver later unavailable"] >= 1
+    assert after["ocunet_assembly_seconds_count quiet"] == 1
+    assert after["ocunet_job_wait_seconds_count analyse"] == 1
+    assert all(after[f"ocunet_analysis_seconds_sum {part}"] > 0 for part in ("reading", "inference", "report"))
+    assert after["ocunet_batch_photographs_sum work"] == 2
+    assert after["ocunet_delivery_seconds_count pacs"] >= 1
     assert after["ocunet_deliveries_waiting pacs"] >= 1
     assert after["ocunet_store_free_bytes"] > after["ocunet_store_least_free_bytes"] == 10 << 20
     assert after["ocunet_database_bytes"] > 0

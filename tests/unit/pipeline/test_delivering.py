@@ -74,6 +74,7 @@ class Sending(House):
             count=self.count,
             audit=self.told.append,
             parties={"pacs": PACS},
+            observe=self.observe,
         )
 
     def new_uid(self) -> str:

@@ -32,7 +32,7 @@ def jobs(clock: Clock) -> MemoryJobs:
     return jobs
 
 
-def make(jobs, clock, step, stop=None, beat=lambda: None) -> Loop:
+def make(jobs, clock, step, stop=None, beat=lambda: None, **told) -> Loop:
     return Loop(
         jobs,
         [JobKind.ANALYSE],
@@ -44,6 +44,7 @@ def make(jobs, clock, step, stop=None, beat=lambda: None) -> Loop:
         lease=LEASE,
         poll=timedelta(0),
         beat=beat,
+        **told,
     )
 
 
@@ -164,3 +165,55 @@ def test_the_watchdog_is_fed_by_the_loop_and_by_the_step(jobs, clock) -> None:
 
     make(jobs, clock, step, stop, lambda: beats.append(1)).run()
     assert len(beats) == 2
+
+
+def lose(jobs, clock) -> None:
+    clock.forward(LEASE.total_seconds() + 1)
+    jobs.reap(clock(), lambda owner: False)
+
+
+def fail_with(error):
+    def step(job, alive):
+        raise error
+
+    return step
+
+
+@pytest.mark.parametrize(
+    ("step", "outcome", "reason"),
+    [
+        (lambda job, alive: Done("of a sentence"), "done", ""),
+        (lambda job, alive: Later("a PACS is down", timedelta(0), code="unavailable"), "later", "unavailable"),
+        (fail_with(StoreError("a sentence")), "retry", "store_error"),
+        (fail_with(ValueError("Wunderlich^Ottokar")), "retry", "unexpected"),
+    ],
+)
+def test_a_turn_is_counted_by_its_end_and_a_code(jobs, clock, step, outcome, reason) -> None:
+    counted, observed = [], []
+    loop = make(
+        jobs,
+        clock,
+        step,
+        count=lambda name, **labels: counted.append((name, labels)),
+        observe=lambda name, value, **labels: observed.append((name, value, labels)),
+    )
+    clock.forward(7)
+    loop.once()
+    assert counted == [("jobs", {"kind": "analyse", "outcome": outcome, "reason": reason})]
+    assert observed == [("job_wait_seconds", 7.0, {"kind": "analyse"})]
+
+
+def test_a_turn_whose_job_was_lost_is_counted_once(jobs, clock) -> None:
+    counted = []
+
+    def step(job, alive):
+        lose(jobs, clock)
+        alive()
+
+    def blind_step(job, alive):
+        lose(jobs, clock)
+        return Done()
+
+    for way in (step, blind_step):
+        make(jobs, clock, way, count=lambda name, **labels: counted.append(labels["outcome"])).once()
+    assert counted == ["lost", "lost"]

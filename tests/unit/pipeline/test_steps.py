@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -35,6 +36,7 @@ class House:
         self.delivery_attempts = 5
         self.report_nothing_eligible = True
         self.counted: dict[tuple[str, ...], int] = {}
+        self.observed: list[tuple[str, float, dict[str, str]]] = []
         self.verdicts: dict[str, Verdict] = {}
         self.told: list[AuditEvent] = []
 
@@ -45,13 +47,16 @@ class House:
         key = (name, *labels.values())
         self.counted[key] = self.counted.get(key, 0) + amount
 
+    def observe(self, name: str, value: float, /, **labels: str) -> None:
+        self.observed.append((name, value, labels))
+
     def receive(self, *numbers: int) -> None:
         for number in numbers:
             self.jobs.record_instance(received(number, self.clock))
 
     def close(self) -> int:
         self.clock.forward(11)
-        return assemble(self.jobs, RULE, self.clock())
+        return assemble(self.jobs, RULE, self.clock(), observe=self.observe)
 
     def claim(self, kind: JobKind = JobKind.ANALYSE):
         job = self.jobs.claim([kind], "me", self.clock(), LEASE)
@@ -76,6 +81,7 @@ class House:
             count=self.count,
             audit=self.told.append,
             patient_number=lambda path: f"PAT {path}",
+            observe=self.observe,
         )
 
     def analyse(self, job=None):
@@ -199,11 +205,12 @@ def test_note_and_counters_account_for_every_image() -> None:
         ("images_assessed",): 1,
         ("images_not_assessed", "angiography"): 1,
         ("images_not_assessed", "child"): 2,
+        ("jobs", "analyse", "done", ""): 1,
         ("reports", "none"): 1,
     }
 
 
-def test_a_job_that_was_lost_counts_nothing() -> None:
+def test_a_job_that_was_lost_counts_as_that_and_nothing_else() -> None:
     house = House("pacs")
     house.receive(1)
     house.close()
@@ -211,7 +218,44 @@ def test_a_job_that_was_lost_counts_nothing() -> None:
     house.clock.forward(LEASE.total_seconds() + 1)
     house.jobs.reap(house.clock(), lambda owner: False)
     house.analyse(stale)
-    assert house.counted == {}
+    assert house.counted == {("jobs", "analyse", "lost", "lease"): 1}
+
+
+def test_what_an_analysis_waited_for_is_told_once_its_results_are_kept() -> None:
+    house = House("pacs")
+    house.receive(1, 2, 3)
+    assert house.close() == 1
+    house.analyse()
+    assert [name for name, _, _ in house.observed] == ["assembly_seconds", *["analysis_seconds"] * 3]
+    assert [labels for _, _, labels in house.observed] == [
+        {"cause": "quiet"},
+        {"part": "reading"},
+        {"part": "inference"},
+        {"part": "report"},
+    ]
+    assert house.observed[0][1] == 11.0
+    assert all(seconds > 0 for _, seconds, _ in house.observed[1:])
+
+
+def test_a_slow_reader_is_told_from_a_slow_network() -> None:
+    house = House("pacs")
+    house.receive(1)
+    house.close()
+    reads, asks = house.reader.photographs, house.classifier.classify
+
+    def read_slowly(path):
+        time.sleep(0.2)
+        yield from reads(path)
+
+    def ask_slowly(photographs):
+        time.sleep(0.1)
+        return asks(photographs)
+
+    house.reader.photographs, house.classifier.classify = read_slowly, ask_slowly
+    house.analyse()
+    spent = {labels["part"]: seconds for name, seconds, labels in house.observed if name == "analysis_seconds"}
+    assert spent["reading"] >= 0.2
+    assert spent["inference"] >= 0.1
 
 
 def test_other_rules_are_other_results() -> None:
@@ -269,7 +313,7 @@ def test_a_site_that_wants_no_report_of_nothing_gets_none() -> None:
     )
     assert house.files.content == {}
     assert not house.jobs.counts().get((JobKind.DELIVER, JobState.WAITING))
-    assert house.counted == {("images_not_assessed", "child"): 1}
+    assert house.counted == {("images_not_assessed", "child"): 1, ("jobs", "analyse", "done", ""): 1}
     house.receive(2)
     house.close()
     house.analyse()
