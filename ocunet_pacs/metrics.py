@@ -8,6 +8,7 @@ mode, switched on by $PROMETHEUS_MULTIPROC_DIR before the process starts), and o
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -154,3 +155,22 @@ class Metrics:
             if family.name == f"{PREFIX}{name}"
             for sample in family.samples
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One metric as it is on the wire."""
+
+    name: str
+    type: str
+    labels: tuple[str, ...]
+    text: str
+
+
+def catalogue() -> list[Described]:
+    """Every metric that there is, by name: for documentation, and for tests of whatever names one."""
+    found = [Described(f"{PREFIX}{name}_total", "counter", labels, text) for name, (text, labels) in COUNTERS.items()]
+    for gauges in (GAUGES, ASKED):
+        found += [Described(f"{PREFIX}{name}", "gauge", labels, text) for name, (text, labels) in gauges.items()]
+    found += [Described(f"{PREFIX}{name}", "histogram", labels, text) for name, (text, labels, _) in HISTOGRAMS.items()]
+    return sorted(found, key=lambda one: one.name)

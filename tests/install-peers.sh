@@ -1,7 +1,8 @@
 #!/bin/sh
 # Install the programs that the tests talk to, where that is possible: Debian's dcmtk, dicom3tools, Orthanc with its
 # DICOMweb and web viewer plug-ins, Chromium without a window, openssl, strace, which records what the listener does to
-# its disk, poppler, which reads our PDFs, and systemd-analyze, which judges our units (its package starts nothing here).
+# its disk, poppler, which reads our PDFs, systemd-analyze, which judges our units (its package starts nothing here), and
+# Prometheus, whose promtool reads our alert rules.
 # (PostgreSQL for the tests comes from PyPI with the `test` extra.) Without root it only says what is missing, and the
 # tests that need it are skipped, or fail where REQUIRE_PEERS=1. Medplum's FHIR server and the files of the OHIF viewer
 # come from npm, where that is.
@@ -38,7 +39,8 @@ fi
 
 missing=
 for pair in storescu:dcmtk dciodvfy:dicom3tools Orthanc:orthanc openssl:openssl strace:strace \
-    pdftotext:poppler-utils systemd-analyze:systemd chromium-headless-shell:chromium-headless-shell; do
+    pdftotext:poppler-utils systemd-analyze:systemd promtool:prometheus \
+    chromium-headless-shell:chromium-headless-shell; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || [ -x "/usr/sbin/${pair%%:*}" ] || missing="$missing ${pair#*:}"
 done
 for pair in DicomWeb:dicomweb WebViewer:webviewer; do
@@ -49,7 +51,8 @@ done
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "installing$missing"
     apt-get update -qq
-    # Orthanc's package would start a server of its own on the default port: forbid that for this installation.
+    # The packages of Orthanc and Prometheus would start servers of their own on the default ports: forbid that for this
+    # installation.
     policy=/usr/sbin/policy-rc.d
     [ -e "$policy" ] || { printf '#!/bin/sh\nexit 101\n' >"$policy"; chmod +x "$policy"; trap 'rm -f "$policy"' EXIT; }
     # shellcheck disable=SC2086 # a list of package names

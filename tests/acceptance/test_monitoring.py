@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.acceptance.conftest import wrap_study
+from tests.acceptance.test_serve import pid_of
 from tests.daemon import Daemon, wait_until
 from tests.dcmtk import free_port, storescu
 
@@ -113,4 +116,14 @@ def test_a_part_that_fails_is_named_while_the_process_lives(site: Site) -> None:
         assert site.page("live")[0] == 200
         assert site.scrape()["ocunet_ready database"] == 0
         holder.rollback()
+    wait_until(site.is_ready, "the site to be ready again", 60)
+
+    worker = pid_of(site.daemon, "work")
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        wait_until(lambda: [p for p in site.problems() if p.startswith("model: work")], "the model to be named", 40)
+        assert site.page("live")[0] == 200, "it has longer than that"
+        assert site.page("live")[1]["loops"]["work"]["still_for_seconds"] >= 5
+    finally:
+        os.kill(worker, signal.SIGCONT)
     wait_until(site.is_ready, "the site to be ready again", 60)

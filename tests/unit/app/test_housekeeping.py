@@ -17,6 +17,7 @@ from ocunet_pacs.domain.errors import DatabaseError
 from ocunet_pacs.domain.job import JobKind, JobState
 from ocunet_pacs.intake.identity import read_identity
 from ocunet_pacs.jobs.memory import MemoryJobs
+from ocunet_pacs.metrics import Metrics
 from ocunet_pacs.store.files import Files
 from tests.conformance.jobs.builders import LEASE, reported
 from tests.conformance.jobs.whole_study import CANDIDATE
@@ -122,6 +123,17 @@ def test_the_store_is_checked_at_start_and_by_one_of_those_who_start_together(tm
     other.check_store(Files(tmp_path / "store"), jobs, read_identity)  # type: ignore[arg-type]
     other._scheduler.get_jobs()[0].func()
     assert jobs.written == ["consistency"]
+
+
+def test_the_store_is_measured_part_by_part(tmp_path: Path) -> None:
+    files, metrics = Files(tmp_path / "store"), Metrics()
+    files.put("instances/aa/one.dcm", b"123")
+    files.put("results/aa/two.dcm", b"12345")
+    house = Housekeeping(Writes(), metrics)
+    house.measure_store(files)
+    [task] = house._scheduler.get_jobs()
+    task.func()
+    assert metrics.gauge("store_bytes") == {("instances",): 3.0, ("results",): 5.0}
 
 
 def test_without_a_destination_nothing_is_ever_removed(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ocunet_pacs import settings
+from ocunet_pacs.app.process import NEEDED_ROLES, needed_roles
 from ocunet_pacs.app.serve import roles
 
 
@@ -54,3 +55,15 @@ def test_all_roles_count_into_one_folder_and_the_first_answers_for_all(tmp_path:
     assert len({role.environment["PROMETHEUS_MULTIPROC_DIR"] for role in found}) == 1
     ports = [settings.from_environment(role.environment).metrics.port for role in found]
     assert ports == [9464, 0, 0, 0]
+
+
+def test_the_first_knows_which_roles_must_be_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = settings.from_tree({"dicom": {"processes": 2}, "shadow": {"bundle": "/bundles/candidate"}})
+    first, *others = roles(chosen, tmp_path)
+    assert [role.environment[NEEDED_ROLES] for role in (first, *others) if NEEDED_ROLES in role.environment] == [
+        "listen-0,listen-1,work,deliver"
+    ]
+    monkeypatch.setenv(NEEDED_ROLES, first.environment[NEEDED_ROLES])
+    assert needed_roles("listen") == ["listen-0", "listen-1", "work", "deliver"]
+    monkeypatch.delenv(NEEDED_ROLES)
+    assert needed_roles("deliver") == ["deliver"]
