@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from datetime import timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,11 @@ import pytest
 
 from ocunet_pacs import settings
 from ocunet_pacs.app.database import open_database, prepare_database
-from ocunet_pacs.app.health import Check, Liveness, Readiness, liveness, model_check, readiness
+from ocunet_pacs.app.health import KEEP_SECONDS, Check, Liveness, Readiness, liveness, model_check, readiness
 from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.metrics import Metrics
 from ocunet_pacs.store.files import Files
+from tests.pg import drop_database, new_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,8 +104,8 @@ class TestReady:
 class Site:
     """Database and store of a site that works, and the answers of /ready about them."""
 
-    def __init__(self, folder: Path, **store: Any) -> None:
-        url = f"sqlite:///{folder / 'db' / 'ocunet.db'}"
+    def __init__(self, folder: Path, url: str = "", **store: Any) -> None:
+        url = url or f"sqlite:///{folder / 'db' / 'ocunet.db'}"
         chosen = settings.from_tree(
             {"database": {"url": url}, "store": {"path": str(folder / "store"), "min_free": "1 MiB"} | store}
         )
@@ -156,3 +158,16 @@ def test_a_schema_that_is_not_this_releases_is_named(site: Site) -> None:
     connection.close()
     [problem] = site.problems()
     assert problem.startswith("database: the database has schema later")
+
+
+@pytest.mark.peers
+def test_a_postgres_that_is_gone_is_named(tmp_path: Path) -> None:
+    url = new_database()
+    site = Site(tmp_path, url)
+    assert site.problems() == []
+    drop_database(url)
+    time.sleep(1.1 * KEEP_SECONDS)
+    [problem] = site.problems()
+    assert problem.startswith("database: the database does not work")
+    assert "password" not in problem
+    site.engine.dispose()
