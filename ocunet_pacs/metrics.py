@@ -9,10 +9,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client import Metric
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 COUNTERS = MappingProxyType(
@@ -149,9 +156,14 @@ class Metrics:
     def gauge(self, name: str) -> dict[tuple[str, ...], float]:
         """A gauge of `GAUGES` as all processes last set it, by the values of its labels in their order."""
         labels = GAUGES[name][1]
+        families: Iterable[Metric] = self._gauges[name].collect()
+        if folder := os.environ.get(MULTIPROCESS_VARIABLE):
+            # Not those of a process that is just being started, which are empty.
+            files = [str(file) for file in Path(folder).glob("gauge_*.db") if file.stat().st_size]
+            families = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
         return {
             tuple(sample.labels[label] for label in labels): sample.value
-            for family in self.registry().collect()
+            for family in families
             if family.name == f"{PREFIX}{name}"
             for sample in family.samples
         }

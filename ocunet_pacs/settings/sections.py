@@ -161,10 +161,10 @@ class Jobs(Section):
 
 
 class Metrics(Section):
-    """Counters for Prometheus; never patient data."""
+    """What monitoring asks: /metrics for Prometheus, /live and /ready; never patient data."""
 
     host: str = Field(default="127.0.0.1", description="address to listen on; the default stays on this machine")
-    port: Port = Field(default=9464, description="port of /metrics; 0: none")
+    port: Port = Field(default=9464, description="port of /metrics, /live and /ready; 0: none")
 
 
 class Logging(Section):

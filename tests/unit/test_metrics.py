@@ -66,3 +66,16 @@ def test_one_process_answers_for_all(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", serve], env=environment, check=True, capture_output=True, timeout=60)
     assert b"ocunet_images_assessed_total 4.0" in done.stdout
+
+
+def test_a_gauge_is_what_any_process_set_last(tmp_path: Path) -> None:
+    environment = {**os.environ, MULTIPROCESS_VARIABLE: str(tmp_path)}
+
+    def run(what: str) -> bytes:
+        code = f"from ocunet_pacs.metrics import Metrics; metrics = Metrics(); {what}"
+        return subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True).stdout
+
+    for value in (3, 2):
+        run(f"metrics.set('loop_turn_timestamp_seconds', {value}, role='work')")
+    (tmp_path / "gauge_mostrecent_1.db").touch()  # of a process that is just being started
+    assert run("print(metrics.gauge('loop_turn_timestamp_seconds'))").strip() == b"{('work',): 2.0}"

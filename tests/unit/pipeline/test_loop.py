@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import threading
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ from ocunet_pacs.domain.errors import StoreError
 from ocunet_pacs.domain.job import Done, JobKind, JobState, Later, Never, Retry
 from ocunet_pacs.jobs.memory import MemoryJobs
 from ocunet_pacs.pipeline.loop import Loop
+from tests.conftest import PROJECT
 from tests.unit.pipeline.fakes import Clock, received
 
 LEASE = timedelta(minutes=5)
@@ -217,3 +219,14 @@ def test_a_turn_whose_job_was_lost_is_counted_once(jobs, clock) -> None:
     for way in (step, blind_step):
         make(jobs, clock, way, count=lambda name, **labels: counted.append(labels["outcome"])).once()
     assert counted == ["lost", "lost"]
+
+
+def test_every_word_of_a_step_but_done_has_a_code() -> None:
+    """Without one a counter would say that jobs come back, and not why."""
+    bare = []
+    for path in (PROJECT / "ocunet_pacs" / "pipeline").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            said = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+            if said in {"Retry", "Never", "Later"} and "code" not in {keyword.arg for keyword in node.keywords}:
+                bare.append(f"{path.name}:{node.lineno}")
+    assert bare == []
