@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ocunet_pacs import systemd
 from ocunet_pacs.app.audit import open_audit, parties, patient_numbers
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
@@ -66,11 +65,10 @@ def deliver(settings: Settings) -> int:
         stop=waiting,
         metrics=metrics,
     )
-    announce_ready("deliver")
+    announce_ready("deliver", f"delivering to {len(sending)} destination{'s' * (len(sending) != 1)}")
     structlog.get_logger().info("delivering", destinations=sorted(sending))
     for thread in threads:
         thread.join()
-    systemd.notify("STOPPING=1")
     waiting.close()
     for sender in sending.values():
         sender.close()

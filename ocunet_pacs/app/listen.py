@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ocunet_pacs import systemd
 from ocunet_pacs.app.audit import open_audit
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
@@ -69,11 +68,10 @@ def listen(settings: Settings) -> int:
         housekeeping.check_store(files, jobs, read_identity)
         housekeeping.remove_looks(jobs, settings)
     housekeeping.start()
-    announce_ready("listen")
+    announce_ready("listen", "receiving by C-STORE")
     watchdog = Watchdog("listen", metrics)
     while not stop.wait(1.0):
         watchdog.beat()
-    systemd.notify("STOPPING=1")
     listener.stop()
     housekeeping.stop()
     audit.close()

@@ -41,13 +41,14 @@ def start_loops(
     metrics: Metrics,
     poll: timedelta | None = None,
     may_claim: Callable[[], bool] = lambda: True,
+    patience: float | None = None,
 ) -> list[threading.Thread]:
     """Start `count` loops over the jobs of one kind; they end when `stop` is set. The threads, to be waited for.
 
     They are daemons: one that hangs in a driver must not keep the process from ending. `poll` in place of the
-    settings' interval; `may_claim` as for `Loop`.
+    settings' interval; `may_claim` as for `Loop`, `patience` as for `Watchdog`.
     """
-    watchdog = Watchdog(role, metrics)
+    watchdog = Watchdog(role, metrics, patience)
 
     def run(number: int) -> None:
         Loop(
@@ -60,7 +61,7 @@ def start_loops(
             random=random.random,
             lease=settings.jobs.lease,
             poll=poll or settings.jobs.poll_interval,
-            beat=watchdog.beat,
+            beat=lambda: watchdog.beat(str(number)),
             may_claim=may_claim,
             count=metrics.count,
             observe=metrics.observe,

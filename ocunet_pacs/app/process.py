@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import select
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from ocunet_pacs import systemd
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from ocunet_pacs.metrics import Metrics
@@ -25,6 +27,9 @@ ROLE_NAME = "OCUNET_PACS_ROLE"
 
 NEEDED_ROLES = "OCUNET_PACS_NEEDED_ROLES"
 """Environment variable in which the supervisor tells the role that answers for all which must be well, by comma."""
+
+WATCHDOG_VARIABLE = "WATCHDOG_USEC"
+"""Environment variable in which a process is told how long it may be silent (sd_watchdog_enabled(3))."""
 
 FIRST_LISTENER = "listen-0"
 """What the first is called where several processes share the port; what only one needs to do, it does."""
@@ -43,9 +48,9 @@ def needed_roles(role: str) -> list[str]:
     return os.environ.get(NEEDED_ROLES, role_name(role)).split(",")
 
 
-def announce_ready(role: str) -> None:
-    """Tell the service manager, or the supervisor, that the role is ready."""
-    systemd.notify("READY=1", f"X_ROLE_READY={role_name(role)}")
+def announce_ready(role: str, doing: str) -> None:
+    """Tell the service manager, or the supervisor, that the role is ready, and what it is doing from now on."""
+    systemd.notify("READY=1", f"STATUS={doing}", f"X_ROLE_READY={role_name(role)}")
 
 
 def stand_back(memory_bytes: int) -> None:
@@ -95,7 +100,8 @@ class StopFlag:
 def stop_on_signals() -> StopFlag:
     """SIGTERM and SIGINT set the flag that is returned; a second one ends the process at once.
 
-    Ending at once is safe: what is acknowledged is on disk, and the lease of a job goes back to the queue.
+    The service manager is told of a stop when it is asked for, not when the work at hand is done. Ending at once is
+    safe: what is acknowledged is on disk, and the lease of a job goes back to the queue.
     """
     flag = StopFlag()
 
@@ -103,6 +109,7 @@ def stop_on_signals() -> StopFlag:
         if flag.is_set():
             os._exit(128 + number)
         flag.set()
+        systemd.notify("STOPPING=1", "STATUS=stopping: what was begun is being finished or put back")
 
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
@@ -110,21 +117,40 @@ def stop_on_signals() -> StopFlag:
 
 
 class Watchdog:
-    """Feeds the service manager's watchdog from the loop that does the work, at most once a second.
+    """Feeds the service manager's watchdog from the loops that do the work, at most once a second.
 
-    With `metrics` it says there too that the loops of `role` turn.
+    `patience`: how many seconds one loop may be silent while others are not, before the dog is fed no more; None: it is
+    enough that one of them goes on. With `metrics` it says there too that the loops of `role` turn.
     """
 
-    def __init__(self, role: str = "", metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        role: str,
+        metrics: Metrics | None = None,
+        patience: float | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._role = role_name(role)
         self._metrics = metrics
-        self._last = 0.0
+        self._patience = patience
+        self._monotonic = monotonic
+        self._last = -math.inf
+        self._heard: dict[str, float] = {}
 
-    def beat(self) -> None:
-        """The work goes on."""
-        now = time.monotonic()
+    def beat(self, loop: str = "") -> None:
+        """The work of this loop goes on."""
+        now = self._monotonic()
+        self._heard[loop] = now
+        if self._patience is not None and now - min(self._heard.copy().values()) > self._patience:
+            return
         if now - self._last >= 1.0:
             self._last = now
-            systemd.notify("WATCHDOG=1")
+            systemd.notify("WATCHDOG=1", f"X_ROLE_ALIVE={self._role}")
             if self._metrics is not None:
                 self._metrics.set("loop_turn_timestamp_seconds", time.time(), role=self._role)
+
+
+def watchdog_seconds() -> float | None:
+    """How long the service manager, or the supervisor, lets this process be silent; None: for ever."""
+    microseconds = os.environ.get(WATCHDOG_VARIABLE, "")
+    return int(microseconds) / 1e6 if microseconds.isdecimal() else None

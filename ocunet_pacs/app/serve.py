@@ -21,13 +21,14 @@ import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import structlog
 
 from ocunet_pacs import systemd
 from ocunet_pacs.app.database import prepare_database
-from ocunet_pacs.app.process import NEEDED_ROLES, ROLE_NAME, StopFlag, stop_on_signals
+from ocunet_pacs.app.process import NEEDED_ROLES, ROLE_NAME, WATCHDOG_VARIABLE, StopFlag, stop_on_signals
 from ocunet_pacs.domain.errors import StoreError
 from ocunet_pacs.metrics import MULTIPROCESS_VARIABLE
 from ocunet_pacs.model.manifest import read_manifest
@@ -47,6 +48,10 @@ _LONGEST_PAUSE = 30.0
 _LONGEST_PAUSE_OPTIONAL = 600.0
 """Starting costs a minute of a processor: what nobody depends on, and what keeps dying, is tried now and then."""
 _OPTIONAL_STOP_SECONDS = 5.0
+SILENT_SECONDS = MappingProxyType(
+    {"listen": 60.0, "stow": 60.0, "watch": 180.0, "work": 600.0, "deliver": 600.0, "shadow run": 600.0}
+)
+"""How long each command may give no sign of life before it counts as hung; WatchdogSec= of its unit is the same."""
 
 
 @dataclass
@@ -64,6 +69,7 @@ class _Role:
     process: subprocess.Popen[bytes] | None = None
     ready: bool = False
     started: float = 0.0
+    heard: float = 0.0
     restart_at: float = 0.0
     pause: float = field(default=0.0)
 
@@ -185,7 +191,11 @@ class _Supervisor:
         if self._config is not None:
             command += ["--config", str(self._config)]
         # The address in $NOTIFY_SOCKET is ours: a role reports to this process as it would to systemd.
-        ours = {"NOTIFY_SOCKET": "@" + self._address[1:], ROLE_NAME: role.name}
+        ours = {
+            "NOTIFY_SOCKET": "@" + self._address[1:],
+            ROLE_NAME: role.name,
+            WATCHDOG_VARIABLE: str(int(SILENT_SECONDS[role.command] * 1e6)),
+        }
         environment = {**os.environ, **ours, **role.environment}
         role.process = subprocess.Popen(  # noqa: S603 - our own program
             command,
@@ -207,9 +217,12 @@ class _Supervisor:
                 break
             for line in text.splitlines():
                 name, _, value = line.partition("=")
-                if name == "X_ROLE_READY":
+                if name in {"X_ROLE_READY", "X_ROLE_ALIVE"}:
                     for role in self._roles:
-                        role.ready = role.ready or role.name == value
+                        if role.name == value:
+                            role.ready = role.ready or name == "X_ROLE_READY"
+                            role.heard = time.monotonic()
+        self._end_what_hangs()
         needed = [role for role in self._roles if not role.optional]
         if not self._announced and all(role.ready for role in needed):
             self._announced = True
@@ -217,6 +230,15 @@ class _Supervisor:
             self._log.info("ready")
         if self._announced and all(role.process is not None for role in needed):
             systemd.notify("WATCHDOG=1")
+
+    def _end_what_hangs(self) -> None:
+        """Kill roles that were ready and give no sign of life any more; they are started again like any that died."""
+        now = time.monotonic()
+        for role in self._roles:
+            if role.process is not None and role.ready and now - role.heard > SILENT_SECONDS[role.command]:
+                self._log.error("role_hung", role_name=role.name, after=SILENT_SECONDS[role.command])
+                role.process.kill()
+                role.ready = False
 
     def _end(self) -> int:
         """Stop every role and wait for it; non-zero when one did not end well."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ocunet_pacs import systemd
 from ocunet_pacs.app.audit import open_audit, patient_numbers
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
@@ -106,10 +105,9 @@ def run(settings: Settings) -> int:
             poll=_POLL,
             may_claim=lambda: find_work(tools),
         )
-        announce_ready("shadow")
+        announce_ready("shadow", f"showing {bundle.name} what was reported, on {candidate.runtime}")
         log.info("shadowing", look_back=str(chosen.look_back), gives_way=chosen.give_way)
         attend(threads, classifier, model.hung_after, metrics, "shadow")
-        systemd.notify("STOPPING=1")
         housekeeping.stop()
         audit.close()
         stop_metrics()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ocunet_pacs import systemd
 from ocunet_pacs.app.audit import open_audit
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
@@ -60,13 +59,12 @@ def stow(settings: Settings) -> int:
     housekeeping.reap(jobs)
     housekeeping.close_studies(jobs, settings)
     housekeeping.start()
-    announce_ready("stow")
+    announce_ready("stow", "receiving over the web")
     watchdog = Watchdog("stow", metrics)
     while not stop.wait(1.0):
         if not server.is_running:
             raise OcunetError("the web server ended by itself")
         watchdog.beat()
-    systemd.notify("STOPPING=1")
     server.stop()
     housekeeping.stop()
     audit.close()

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ocunet_pacs import systemd
 from ocunet_pacs.app.audit import open_audit
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
@@ -60,7 +59,7 @@ def watch(settings: Settings) -> int:
     housekeeping.reap(jobs)
     housekeeping.close_studies(jobs, settings)
     housekeeping.start()
-    announce_ready("watch")
+    announce_ready("watch", f"watching {len(folders)} folder{'s' * (len(folders) != 1)}")
     structlog.get_logger().info("watching", folders=[folder.name for folder in settings.watch])
     watchdog = Watchdog("watch", metrics)
 
@@ -74,7 +73,6 @@ def watch(settings: Settings) -> int:
         watchdog.beat()
         for folder in folders:
             folder.round(go_on)
-    systemd.notify("STOPPING=1")
     wrapping.close()
     housekeeping.stop()
     audit.close()

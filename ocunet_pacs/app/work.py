@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ocunet_pacs import systemd
 from ocunet_pacs.app.audit import open_audit, patient_numbers
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
@@ -15,7 +14,7 @@ from ocunet_pacs.app.loops import attend, start_loops
 from ocunet_pacs.app.measured import measured
 from ocunet_pacs.app.observed import be_observed
 from ocunet_pacs.app.parts import eligibility_by, gate_rules, load_predictor, reports, routes
-from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
+from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now, watchdog_seconds
 from ocunet_pacs.app.wake import Waiting, Waker
 from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.imaging.allocator import settle_allocator
@@ -92,11 +91,11 @@ def work(settings: Settings) -> int:
             count=(8 if predictor.on_gpu else 2) if at_once == "auto" else at_once,
             stop=waiting,
             metrics=metrics,
+            patience=watchdog_seconds(),
         )
-        announce_ready("work")
+        announce_ready("work", f"analysing with {bundle.name} on {predictor.runtime}")
         log.info("working", studies_at_once=len(threads))
         attend(threads, classifier, model.hung_after, metrics, "work")
-        systemd.notify("STOPPING=1")
         waiting.close()
         housekeeping.stop()
         audit.close()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from ocunet_pacs.app.serve import SILENT_SECONDS
 from ocunet_pacs.cli.main import app
 from ocunet_pacs.settings import Settings, from_tree
 from tests import units
@@ -89,6 +90,17 @@ def test_the_watchdog_is_longer_than_a_worker_may_be_silent(defaults):
         assert units.seconds(watchdog) > silent.total_seconds()
     (watchdog,) = units.values("ocunet-pacs-watch.service", "WatchdogSec")
     assert units.seconds(watchdog) > defaults.model.decode_timeout.total_seconds()
+
+
+def test_serve_and_systemd_wait_equally_long_for_a_sign_of_life():
+    found = {}
+    for unit in units.SERVICES:
+        (line,) = units.values(unit, "ExecStart")
+        command = line.removeprefix(units.PROGRAM).partition(" --")[0].strip()
+        for watchdog in units.values(unit, "WatchdogSec"):
+            found[command] = units.seconds(watchdog)
+    del found["serve"]
+    assert found == dict(SILENT_SECONDS)
 
 
 def _disarm(command: Any) -> None:

@@ -131,3 +131,16 @@ def test_one_that_does_not_hear_is_not_waited_for(
     process = tree._roles[1].process
     assert process is not None
     assert process.returncode == -9
+
+
+def test_one_that_gives_no_sign_of_life_is_ended_and_started_again(
+    stop: StopFlag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It was ready, and then hangs.
+    monkeypatch.setattr(serve, "SILENT_SECONDS", {"listen": 0.2, "shadow run": 60.0})
+    status, events, _ = run_with(DEAF.format(file=os.devnull), stop, lambda e, _: names(e, "role_started")[2:] != [])
+    assert status == 0
+    assert names(events, "role_hung")[:1] == ["listen"]
+    died = next(one for one in events if one["event"] == "role_died")
+    assert (died["role_name"], died["code"]) == ("listen", -9)
+    assert names(events, "role_started")[:3] == ["listen", "shadow", "listen"]
