@@ -18,6 +18,7 @@ from ocunet_pacs.cli import (
     demo,
     doctor,
     echo,
+    install,
     jobs,
     model,
     predict,
@@ -57,6 +58,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(db.app, name="db", help="The database: upgrade, check, backup, integrity.")
 app.add_typer(config.app, name="config", help="Settings: write a sample, check a file.")
 app.command("echo")(echo.echo)
+app.command("install")(install.install)
 
 
 def _version(wanted: bool) -> None:

@@ -14,7 +14,7 @@ from tests.daemon import cli
 COMMANDS = (
     "serve listen work deliver demo wrap predict validate reprocess model jobs backfill status doctor db config echo "
     "model,import model,show model,verify jobs,list jobs,show jobs,retry jobs,discard db,upgrade db,check db,backup "
-    "db,integrity config,init config,check backfill,list backfill,status shadow shadow,run shadow,report"
+    "db,integrity config,init config,check backfill,list backfill,status shadow shadow,run shadow,report install"
 ).split()
 
 
