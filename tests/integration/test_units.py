@@ -67,6 +67,10 @@ def test_a_credential_sets_something_that_there_is(unit, defaults):
         assert key in type(getattr(defaults, section)).model_fields
 
 
+def test_every_role_gets_all_credentials_because_it_reads_all_settings():
+    assert len({tuple(units.values(unit, "LoadCredential")) for unit in units.SERVICES}) == 1
+
+
 @unit_by_unit
 def test_a_role_starts_after_the_migration_and_stops_with_the_target(unit):
     if unit in {"ocunet-pacs.service", "ocunet-pacs-migrate.service"}:
