@@ -79,6 +79,9 @@ def test_a_role_starts_after_the_migration_and_stops_with_the_target(unit):
     assert units.values(unit, "PartOf") == units.values(unit, "WantedBy") == ["ocunet-pacs.target"]
     for key in ("Wants", "After"):
         assert "ocunet-pacs-migrate.service" in " ".join(units.values(unit, key)).split()
+    # Either the tree or its parts: the one that is started stops the other first.
+    assert units.values(unit, "Conflicts") == ["ocunet-pacs.service"]
+    assert "ocunet-pacs.service" in " ".join(units.values(unit, "After")).split()
 
 
 @pytest.mark.parametrize("unit", ["ocunet-pacs-worker@.service", "ocunet-pacs.service"])
