@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -88,9 +89,13 @@ def test_a_crash_is_the_checks_own_finding_without_what_it_choked_on() -> None:
 
 
 @pytest.mark.parametrize(("level", "status"), [(Level.OK, 0), (Level.WARNING, 0), (Level.FAULT, 1)])
-def test_only_a_fault_is_an_exit_status(level: Level, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_fault_is_an_exit_status(
+    level: Level, status: int, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     findings = [Finding("store", ok("there")), Finding("clock", Verdict(level, "it ticks", "wind it"))]
     monkeypatch.setattr("ocunet_pacs.app.doctor.doctor", lambda _: findings)
+    # The command writes its log to the runner's file, which is closed when the next test logs.
+    request.addfinalizer(structlog.reset_defaults)
     done = CliRunner().invoke(app, ["doctor"])
     assert (done.exit_code, done.stdout) == (status, "".join(f"{line(one)}\n" for one in findings))
     assert json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout) == as_document(findings)
