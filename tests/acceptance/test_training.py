@@ -64,14 +64,15 @@ def test_folders_become_a_bundle_that_knows_what_was_planted(tmp_path):
     unseen = tmp_path / "unseen"
     write_folders(unseen, 2, times=1, first=500)
     said = command("ocunet-pacs", "predict", unseen, "--bundle", "run/bundle", "--json", cwd=tmp_path)
+    # A label is told from normal eyes alone: of another disease's eyes nobody said that it is absent there.
     scored = {entry["path"]: entry["labels"] for entry in json.loads(said.stdout)}
-    for folder, label in zip(FOLDERS, ("NORMAL", "DR", "CATARACT", "GLAUCOMA"), strict=True):
-        for path, labels in scored.items():
-            own = labels[label]["probability"]
-            if f"/{folder}/" in path:
-                assert own > max(labels[other]["probability"] for other in {"DR", "CATARACT", "GLAUCOMA"} - {label}), (
-                    path,
-                    labels,
-                )
+
+    def scores(folder: str, label: str) -> list[float]:
+        return [labels[label]["logit"] for path, labels in scored.items() if f"/{folder}/" in path]
+
+    for folder, label in zip(FOLDERS[1:], ("DR", "CATARACT", "GLAUCOMA"), strict=True):
+        assert min(scores(folder, label)) > max(scores("normal", label)), (label, scored)
+        assert min(scores(folder, "Disease_Risk")) > max(scores("normal", "Disease_Risk")), (label, scored)
+        assert max(scores(folder, "NORMAL")) < min(scores("normal", "NORMAL")), (label, scored)
     shown = command("ocunet-pacs", "model", "show", "run/bundle", cwd=tmp_path).stdout
     assert "sensitivity" in shown
