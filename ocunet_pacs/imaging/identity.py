@@ -41,7 +41,10 @@ def identity_of(ds: Dataset) -> str:
 
 
 def _raw_value(ds: Dataset, tag: int) -> bytes | None:
-    element = ds.get_item(tag)
+    try:
+        element = ds.get_item(tag)
+    except Exception:  # noqa: BLE001 -- an empty value is decoded at once, whatever its representation claims to be
+        return b""
     if not isinstance(element, RawDataElement):
         return None
     return element.value or b""

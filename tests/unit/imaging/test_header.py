@@ -123,6 +123,16 @@ def test_the_station_that_routes_ask_for_is_read(tmp_path):
     assert read_header(path).station_name == "ROOM-3"
 
 
+def test_an_empty_element_of_no_representation_that_is_known_counts_as_absent(tmp_path):
+    """pydicom decodes what is empty as soon as it is asked for, and raises on letters that are none."""
+    good = photograph(tmp_path / "good.dcm", 1, PatientID="")
+    content = good.read_bytes()
+    assert content.count(b"\x10\x00\x20\x00LO\x00\x00") == 1
+    bad = tmp_path / "bad.dcm"
+    bad.write_bytes(content.replace(b"\x10\x00\x20\x00LO\x00\x00", b"\x10\x00\x20\x00MO\x00\x00"))
+    assert read_header(bad).patient_identity == read_header(good).patient_identity
+
+
 def test_both_eyes_in_one_region_is_no_eye():
     assert facts(AnatomicRegionSequence=[coded("T-AA180", "SRT")], ImageLaterality="R").laterality == Laterality.UNKNOWN
 
