@@ -11,10 +11,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
-import tempfile
 import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -22,10 +19,12 @@ import numpy as np
 
 from ocunet_pacs.domain.errors import StoreFull
 from training.data.filling import prepare_files
+from training.data.whole import write_whole
 from training.errors import CacheMiss, TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from ocunet_pacs.domain.ports import RgbImage
     from ocunet_pacs.imaging.preprocess import PreprocessSpec
@@ -158,17 +157,7 @@ class PixelCache:
         """The file as a whole or not at all."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                dir=path.parent, prefix=f".{path.stem}.", suffix=_PART, delete=False
-            ) as file:
-                try:
-                    file.write(content)
-                    file.flush()
-                    os.fchmod(file.fileno(), 0o644)
-                    Path(file.name).replace(path)
-                except BaseException:
-                    Path(file.name).unlink(missing_ok=True)
-                    raise
+            write_whole(path, lambda file: file.write(content), suffix=_PART, durable=False)
         except OSError as error:
             if error.errno in _NO_ROOM:
                 raise StoreFull(

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import os
-import tempfile
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from ocunet_pacs.domain.labels import LABELS
+from training.data.whole import write_whole
 from training.errors import ManifestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
     from typing import Any
 
     from numpy.typing import NDArray
@@ -217,17 +218,8 @@ def _records(path: Path) -> list[dict[str, str]]:
 
 
 def _write(path: Path, columns: Sequence[str], records: Sequence[Mapping[str, Any]]) -> None:
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", newline="", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
-        try:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(records)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).chmod(0o644)
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(records)
+    write_whole(path, lambda file: file.write(text.getvalue().encode()))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zipfile
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -20,10 +17,12 @@ from training.data.field import SIDE, TURNS, green_field, hashes
 from training.data.manifest import Unreadable
 from training.data.pixels import read_pixels
 from training.data.processes import pool
+from training.data.whole import write_whole
 from training.errors import ManifestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -147,18 +146,15 @@ def _kept(cache: Path) -> dict[str, tuple[NDArray[np.uint8], NDArray[np.uint64]]
 
 
 def _keep(cache: Path, fields: Fields) -> None:
+    keys, version = np.array(fields.keys, np.str_), np.array(_VERSION)
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cache.parent, prefix=f".{cache.name}.", delete=False) as file:
-            try:
-                keys = np.array(fields.keys, np.str_)
-                version = np.array(_VERSION)
-                np.savez_compressed(file, version=version, keys=keys, green=fields.green, hashes=fields.hashes)
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).replace(cache)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        write_whole(
+            cache,
+            lambda file: np.savez_compressed(
+                file, version=version, keys=keys, green=fields.green, hashes=fields.hashes
+            ),
+            mode=0o600,  # it holds small pictures of eyes
+        )
     except OSError as error:
         raise ManifestError(f"{cache}: cannot be written: {error.strerror}") from None

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from training.data.whole import write_whole
 from training.errors import TrainingError
 from training.evaluation.charts import charts_of
 from training.evaluation.mistakes import Kind
@@ -18,6 +16,7 @@ from training.evaluation.slices import FEW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from training.evaluation.confusion import Confused
     from training.evaluation.mistakes import Mistake, Pictures
@@ -161,15 +160,6 @@ def _mistakes(summary: Summary) -> list[tuple[LabelSummary, list[tuple[str, list
 
 def _write(path: Path, content: bytes) -> None:
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            try:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).chmod(0o644)
-                Path(file.name).replace(path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        write_whole(path, lambda file: file.write(content))
     except OSError as error:
         raise TrainingError(f"{path}: cannot be written: {error.strerror}") from None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from ocunet_pacs.domain.errors import BadInput
 from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.imaging.header import read_header
 from training.data.manifest import Manifest, Row, Unreadable, write_manifest
+from training.data.whole import write_whole
 from training.errors import CorpusError
 from training.harvest.deidentify import KEY_BYTES, Pseudonyms, content_digest, deidentified, encoded
 from training.harvest.verdicts import by_subject, of_photograph, weigh
@@ -162,7 +162,7 @@ def _rows(
             continue
         content = encoded(photograph.dataset)
         image = f"images/{photograph.dataset.SOPInstanceUID}.dcm"
-        _write(out / image, content)
+        _put(out / image, content)
         rows.append(
             Row(
                 image=image,
@@ -178,16 +178,9 @@ def _rows(
     return rows
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all; a file that is there already holds the same photograph and is replaced."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
-        try:
-            file.write(content)
-            file.close()
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+def _put(path: Path, content: bytes) -> None:
+    """A file that is there already holds the same photograph and is replaced."""
+    write_whole(path, lambda file: file.write(content), mode=0o600, durable=False)
 
 
 def _read_key(key: Path | None, store: Path) -> bytes:

@@ -7,18 +7,17 @@ load, which executes nothing. Keys: `format`; `identity` (what the run is, see `
 
 from __future__ import annotations
 
-import os
 import pickle
-from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from training.data.whole import PARTIAL, write_whole
 from training.errors import RunError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
     from typing import IO
 
     from torch import Tensor
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 LAST: Final = "last.pt"
 BEST: Final = "best.pt"
 _FORMAT: Final = 1
-_PARTIAL: Final = ".partial."
 
 
 def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
@@ -35,7 +33,7 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     def save(file: IO[bytes]) -> None:
         torch.save({"format": _FORMAT} | dict(content), file)
 
-    write_whole(path, save)
+    write_file(path, save)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -71,33 +69,15 @@ def best_weights(folder: Path) -> Mapping[str, Tensor]:
     return weights
 
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def write_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """`write` fills a temporary file, which takes the place of `path` when it is on the disk. RunError."""
     try:
-        with NamedTemporaryFile("wb", dir=path.parent, prefix=f"{_PARTIAL}{path.name}.", delete=False) as file:
-            try:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).chmod(0o644)
-                Path(file.name).replace(path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
-        _fsync_folder(path.parent)
+        write_whole(path, write)
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror}; what was there before is intact") from None
 
 
 def remove_partial(folder: Path) -> None:
     """Remove what writers that were killed left behind."""
-    for path in folder.glob(f"{_PARTIAL}*"):
+    for path in folder.glob(f"{PARTIAL}*"):
         path.unlink(missing_ok=True)
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

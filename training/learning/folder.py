@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from training.errors import RunError
-from training.learning.checkpoints import remove_partial, write_whole
+from training.learning.checkpoints import remove_partial, write_file
 from training.recipe import recipe_text
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def describe(folder: Path, recipe: Recipe, labels: Sequence[str]) -> None:
     """Write what the run is about for people: the recipe, whole, and the labels, one a line."""
     for name, text in ((RECIPE, recipe_text(recipe)), (LABELS, "".join(f"{label}\n" for label in labels))):
         content = text.encode()
-        write_whole(folder / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
+        write_file(folder / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
 
 
 def _lock(descriptor: int, folder: Path) -> None:

@@ -7,7 +7,7 @@ import io
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from training.learning.checkpoints import write_whole
+from training.learning.checkpoints import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ class Journal:
 
     def _write(self, history: Sequence[EpochRecord]) -> None:
         text = history_csv(history, self._labels).encode()
-        write_whole(self._path, lambda file: file.write(text))
+        write_file(self._path, lambda file: file.write(text))
 
     def __enter__(self) -> Self:
         return self

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zipfile
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
+from training.data.whole import write_whole
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -96,16 +95,10 @@ class Judged:
         content = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-                try:
-                    np.savez_compressed(file, allow_pickle=False, format=np.asarray(_FORMAT), **content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                    Path(file.name).chmod(0o644)
-                    Path(file.name).replace(path)
-                except BaseException:
-                    Path(file.name).unlink(missing_ok=True)
-                    raise
+            write_whole(
+                path,
+                lambda file: np.savez_compressed(file, allow_pickle=False, format=np.asarray(_FORMAT), **content),
+            )
         except OSError as error:
             raise TrainingError(f"{path}: cannot be written: {error.strerror}") from None
 

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from training.errors import RunError
-from training.learning import checkpoints
 from training.learning.checkpoints import (
     BEST,
     LAST,
@@ -80,7 +79,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_says_so(tmp_path: Path, monke
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunError, match=r"last\.pt: cannot be written: No space left on device; what was there"):
         write_checkpoint(tmp_path / LAST, content(2))
     assert read_checkpoint(tmp_path / LAST)["position"]["epoch"] == 1
