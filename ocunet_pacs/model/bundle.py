@@ -60,7 +60,7 @@ def write_bundle(
     float16, which are float32 again when loaded: nearly half the size, and probabilities move by a thousandth or two.
     """
     _check_fit(weights, manifest, str(out))
-    _check_room(out, overwrite=overwrite)
+    check_room(out, overwrite=overwrite)
     own = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     if half:
         own = _rounded(own, str(out))
@@ -234,7 +234,8 @@ def _rounded(weights: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
     return half
 
 
-def _check_room(out: Path, *, overwrite: bool) -> None:
+def check_room(out: Path, *, overwrite: bool) -> None:
+    """BundleError unless a bundle may be written there: where nothing is, or, with `overwrite`, in a bundle's place."""
     if not out.exists():
         return
     if not out.is_dir():
@@ -254,14 +255,19 @@ def _write_folder(out: Path, files: Mapping[str, bytes]) -> None:
         made.mkdir()
         for name, content in files.items():
             _write_file(made / name, content)
-        if out.exists():
-            out.rename(old)
-        try:
-            made.rename(out)
-        except OSError:
-            if old.exists():
-                old.rename(out)
-            raise
+        take_place(made, out, old)
+
+
+def take_place(made: Path, out: Path, old: Path) -> None:
+    """The folder `made` is called `out` from now on, and what was there `old`. OSError, and then all is as it was."""
+    if out.exists():
+        out.rename(old)
+    try:
+        made.rename(out)
+    except OSError:
+        if old.exists():
+            old.rename(out)
+        raise
 
 
 def _write_file(path: Path, content: bytes) -> None:

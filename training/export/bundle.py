@@ -12,9 +12,8 @@ from pydantic import ValidationError
 
 from ocunet_pacs.domain.errors import BundleError
 from ocunet_pacs.imaging.quality_limits import QualityLimits
-from ocunet_pacs.model.bundle import WEIGHTS, software_versions, write_bundle
-from ocunet_pacs.model.manifest import MANIFEST, Manifest, Provenance, validation_problems
-from ocunet_pacs.model.onnx_network import ONNX, RUNTIME
+from ocunet_pacs.model.bundle import check_room, software_versions, take_place, write_bundle
+from ocunet_pacs.model.manifest import Manifest, Provenance, validation_problems
 from training.errors import RunError
 from training.export.proof import prove
 from training.export.record import own_notes, record_of
@@ -83,7 +82,10 @@ def export(
     and whatever was in `out` is still there. `half` and `prepare`: see `model.bundle.write_bundle`. `overwrite`
     replaces a bundle, and nothing else. BundleError where weights, labels or thresholds do not belong together.
     """
-    _check_room(out, overwrite=overwrite)
+    try:
+        check_room(out, overwrite=overwrite)
+    except BundleError as error:
+        raise RunError(str(error)) from None
     manifest = _manifest(recipe, labels, learned, fitted, now)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -91,22 +93,10 @@ def export(
             made = Path(room) / "new"
             sealed = write_bundle(made, learned.weights, manifest, prepare=prepare, half=half)
             prove(made, sealed, learned.weights, photographs, half=half)
-            _take_place(made, out)
+            take_place(made, out, Path(room) / "old")
     except OSError as error:
         raise RunError(f"{out}: cannot be written: {error.strerror}") from error
     return sealed
-
-
-def _take_place(made: Path, out: Path) -> None:
-    old = made.with_name("old")
-    if out.exists():
-        out.rename(old)
-    try:
-        made.rename(out)
-    except OSError:
-        if old.exists():
-            old.rename(out)
-        raise
 
 
 def _manifest(recipe: Recipe, labels: Sequence[str], learned: Learned, fitted: Fitted, now: datetime) -> Manifest:
@@ -137,15 +127,3 @@ def _manifest(recipe: Recipe, labels: Sequence[str], learned: Learned, fitted: F
         )
     except ValidationError as error:
         raise BundleError("\n".join(validation_problems(error))) from None
-
-
-def _check_room(out: Path, *, overwrite: bool) -> None:
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise RunError(f"{out}: is not a folder")
-    found = {path.name for path in out.iterdir()}
-    if found and not overwrite:
-        raise RunError(f"{out}: is not empty; name another folder, or ask to overwrite it")
-    if not found <= {WEIGHTS, MANIFEST, ONNX, RUNTIME}:
-        raise RunError(f"{out}: holds other things than a bundle and is not overwritten")
