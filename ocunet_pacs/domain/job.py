@@ -8,7 +8,8 @@ States, and who moves a job out of each:
     running ──Later──▶ waiting (after a delay, or at once where what it waits for has happened while it ran; the
                        attempt is given back)
     running ──Never──▶ dead
-    running ──lease expired, or its worker's process is gone (the reaper)──▶ waiting, or dead when attempts are used up
+    running ──lease expired, or its worker's process is gone (the reaper)──▶ waiting (from the second time on after a
+                       wait that doubles), or dead when attempts are used up
     dead    ──`jobs retry` (a person)──▶ waiting, with attempts reset
     dead    ──`jobs discard` (a person)──▶ discarded
     done and discarded are final.

@@ -143,7 +143,7 @@ class Jobs(Section):
     lease: Duration = Field(
         default="5m", validate_default=True, description="a worker that is silent for this long loses its job"
     )
-    analysis_attempts: int = Field(default=3, ge=1, description="tries of one analysis before it waits for a person")
+    analysis_attempts: int = Field(default=5, ge=1, description="tries of one analysis before it waits for a person")
     delivery_attempts: int = Field(
         default=48,
         ge=1,

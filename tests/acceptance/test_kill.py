@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 import time
@@ -14,7 +15,7 @@ from ocunet_pacs.delivery.cstore import CStoreSender, Destination
 from ocunet_pacs.domain.errors import DeliveryError
 from tests.acceptance.conftest import wrap_study
 from tests.acceptance.pacs import Contents, destination, download, photographs_of
-from tests.daemon import Daemon
+from tests.daemon import Daemon, cli
 from tests.orthanc import orthanc
 
 pytestmark = [pytest.mark.peers, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -49,7 +50,9 @@ def test_ten_kills_while_thirty_photographs_are_sent_and_analysed(
             camera.join(300)
             assert len(camera.acknowledged) == PHOTOGRAPHS
             status = daemon.wait_until_idle(PHOTOGRAPHS // A_STUDY)
-            assert status["jobs"]["dead"] == status["deliveries"]["dead"] == 0, status
+            dead = json.loads(cli("jobs", "list", "--state", "dead", "--json", "--config", daemon.config).stdout)
+            assert not dead, dead
+            assert status["jobs"]["dead"] == status["deliveries"]["dead"] == 0
             contents = Contents.read(download(pacs, tmp_path / "pacs"))
         finally:
             daemon.stop()

@@ -14,6 +14,8 @@ from tests.conformance.jobs.builders import BOTH, LEASE, NOW, SECOND, claimed, e
 if TYPE_CHECKING:
     from tests.conformance.jobs.builders import Store
 
+MINUTE = timedelta(minutes=1)
+
 
 def test_the_job_that_is_due_first_is_claimed_first(store: Store) -> None:
     later = queued(store, "1.1", NOW + SECOND)
@@ -86,12 +88,45 @@ def test_a_job_that_always_fails_is_dead_after_its_attempts(store: Store) -> Non
 def test_a_job_that_kills_every_worker_is_dead_after_its_attempts(store: Store) -> None:
     job_id = queued(store, max_attempts=3)
     for attempt in (1, 2, 3):
-        assert claimed(store, f"worker {attempt}").attempt == attempt
-        assert store.reap(NOW, lambda owner: True) == 1
+        at = NOW + (attempt - 1) * MINUTE
+        assert claimed(store, f"worker {attempt}", at=at).attempt == attempt
+        assert store.reap(at, lambda owner: True) == 1
     dead = store.get(job_id)
     assert dead is not None
-    assert (dead.state, dead.attempt, dead.finished_at) == (JobState.DEAD, 3, NOW)
+    assert (dead.state, dead.attempt, dead.finished_at) == (JobState.DEAD, 3, NOW + 2 * MINUTE)
     assert dead.reason == "its worker went away at attempt 3 of 3"
+
+
+def test_a_machine_that_goes_down_every_few_seconds_does_not_use_up_the_attempts_of_a_job(store: Store) -> None:
+    job_id = queued(store, max_attempts=5)
+    for losses in range(12):
+        at = NOW + 4 * losses * SECOND
+        store.claim(BOTH, f"worker {losses}", at, LEASE)
+        store.reap(at + SECOND, lambda owner: True)
+    waiting = store.get(job_id)
+    assert waiting is not None
+    assert waiting.state is JobState.WAITING
+    assert waiting.attempt < 5
+
+
+def test_only_a_job_that_lost_its_worker_twice_waits(store: Store) -> None:
+    queued(store, max_attempts=5)
+    claimed(store)
+    store.reap(NOW, lambda owner: True)
+    second = claimed(store, at=NOW)
+    store.reap(NOW, lambda owner: True)
+    assert store.claim(BOTH, "another", NOW + 7 * SECOND, LEASE) is None
+    assert claimed(store, at=NOW + 16 * SECOND).id == second.id
+
+
+def test_jobs_that_lost_their_worker_together_come_back_apart(store: Store) -> None:
+    both = [queued(store, study, max_attempts=5) for study in ("1.2.1", "1.2.2")]
+    for _ in range(2):
+        claimed(store)
+        claimed(store)
+        store.reap(NOW, lambda owner: True)
+    due = [job.run_at for job in map(store.get, both) if job is not None]
+    assert abs(due[0] - due[1]) > SECOND
 
 
 def test_later_costs_no_attempt(store: Store) -> None:
