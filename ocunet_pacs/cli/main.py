@@ -79,9 +79,11 @@ def _root(
 
 
 def run() -> None:
-    """Run the command line; never a traceback for an error that was raised on purpose."""
+    """Run the command line; never a traceback for an error that was raised on purpose, and for no other its text."""
     from ocunet_pacs.domain.errors import OcunetError
+    from ocunet_pacs.logs import report_crashes
 
+    report_crashes()
     try:
         app()
     except OcunetError as error:

@@ -1,0 +1,68 @@
+"""What is written of a library's message, and of an exception that nobody caught.
+
+A library's message is a sentence with values in it, and which value may be a patient's name is known only to whoever
+reads its source. So the place in its code is written, which leads to the sentence, and the sentence itself only where
+the code has it as a constant.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+class LibraryMessages(logging.Handler):
+    """Hands what libraries log to our own log: from which library and place, the exception, the words of its code."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line. Never formats the message: its arguments stay out."""
+        level = logging.getLevelNamesMapping().get(record.levelname, logging.ERROR)
+        structlog.get_logger().log(
+            level,
+            "library_message",
+            library=record.name,
+            place=f"{record.pathname}:{record.lineno} {record.funcName}",
+            says=_constant(record),
+            exc_info=record.exc_info,
+        )
+
+
+def _constant(record: logging.LogRecord) -> str | None:
+    """The message before its arguments are put in, if it is a constant of the function that logged it."""
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the standard library's logging finds the caller this way
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename == record.pathname and code.co_name == record.funcName:
+            constants = [one for one in code.co_consts if type(one) is str]
+            return record.msg if type(record.msg) is str and record.msg in constants else None
+        frame = frame.f_back
+    return None
+
+
+def report_crashes() -> None:
+    """From now on an exception that nobody catches is a line of the log: Python's traceback quotes its text.
+
+    For the entry point of a process, before it starts a thread.
+    """
+    sys.excepthook = lambda _type, error, _trace: _report("crashed", error)
+    sys.unraisablehook = lambda unraisable: _report("exception_ignored", unraisable.exc_value)
+    threading.excepthook = lambda args: _report(
+        "thread_crashed", args.exc_value, thread=args.thread.name if args.thread else ""
+    )
+
+
+def _report(event: str, error: BaseException | None, **fields: str) -> None:
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return
+    if not structlog.is_configured():
+        from ocunet_pacs.logs import configure  # noqa: PLC0415 - it imports this module
+
+        configure()
+    structlog.get_logger().error(event, exc_info=error, **fields)
