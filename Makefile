@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench peers pictures statement format clean
+.PHONY: demo test check bench peers pictures statement release format clean
 
 demo: $(VENV)/.ready-run
 	rm -rf demo-out
@@ -35,6 +35,11 @@ pictures: $(VENV)/.ready peers
 # The tables of the DICOM conformance statement, made of the code.
 statement: $(VENV)/.ready
 	$(BIN)/python -m tests.statement
+
+# Wheel and source archive of the commit, the same bytes each time, with their digests.
+release: $(VENV)/.ready
+	rm -rf dist
+	$(BIN)/python -m release build --out dist
 
 peers:
 	@sh tests/install-peers.sh

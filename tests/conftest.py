@@ -50,3 +50,11 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the photographs and oracles outside the project are not here")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def built_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the working tree, built once for all tests."""
+    from tests.wheel import build_wheel
+
+    return build_wheel(tmp_path_factory.mktemp("wheel"))

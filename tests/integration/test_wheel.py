@@ -4,33 +4,21 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
-import sysconfig
-import venv
 from pathlib import Path
 from stat import S_IMODE
 
 import pytest
 
-from tests.conftest import PROJECT, program
+from tests.conftest import program
+from tests.wheel import environment_with
 
 pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(built_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """bin/ of an environment that has the wheel, and this environment's packages without the checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(PROJECT)]
-    subprocess.run(build, check=True, capture_output=True, cwd=folder)
-    (wheel,) = folder.glob("*.whl")
-    venv.create(folder / "env", with_pip=True)
-    pip = [str(folder / "env" / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps", str(wheel)]
-    subprocess.run(pip, check=True, capture_output=True)
-    # A .pth line adds the folder without reading the .pth files in it: the editable checkout stays out.
-    (site,) = (folder / "env" / "lib").glob("python*/site-packages")
-    (site / "packages.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    return folder / "env" / "bin"
+    return environment_with(built_wheel, tmp_path_factory.mktemp("wheel") / "env")
 
 
 def run(installed: Path, folder: Path, *command: str) -> str:
