@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.result import MadeObject, Photograph
     from ocunet_pacs.domain.study import ImageHeader, Reason
 
+    _Read = tuple[ImageResult, Photograph | None] | None
+    """A result, with pixels where the network is to look at them. None: a frame was read, and its instance goes on."""
+
 _PAINTERS = 2
 T = TypeVar("T")
 
@@ -90,19 +93,22 @@ def examine(
     """Results in the order of `sources`, frames in order. Without a `reporter` no pictures are made.
 
     `eligibility` is asked with an image's header and its source. An image that cannot be used becomes a result with
-    reasons; errors that are not the image's fault rise.
+    reasons; errors that are not the image's fault rise. `alive` is called after each frame that was read, usable or
+    not, and before each pass of the network.
     """
     scoring = _Scoring(classifier, reporter, keep_picture, alive)
     noted = _Noted()
 
-    def read() -> Iterator[tuple[ImageResult, Photograph | None, Path]]:
+    def read() -> Iterator[tuple[_Read, Path]]:
         for source in sources:
-            for image, photograph in _read(source, reader, eligibility, noted):
-                yield image, photograph, source.path
+            for found in _read(source, reader, eligibility, noted):
+                yield found, source.path
 
     with closing(read_ahead(read, depth=batch_size)) as reading:
-        for image, photograph, path in _timed(reading, scoring.spent):
-            scoring.add(image, photograph, path)
+        for found, path in _timed(reading, scoring.spent):
+            alive()
+            if found is not None:
+                scoring.add(*found, path)
             if len(scoring.batch) >= batch_size:
                 scoring.flush()
     scoring.flush()
@@ -170,7 +176,7 @@ def _read(
     reader: PhotographReader,
     eligibility: Callable[[ImageHeader, str], Verdict],
     noted: _Noted,
-) -> Iterator[tuple[ImageResult, Photograph | None]]:
+) -> Iterator[_Read]:
     """The frames of one instance with their pixels, or one result that says why there are none."""
     blank = ImageResult(source.sop_instance_uid, source.sop_class_uid, None, source.ordinal, Laterality.UNKNOWN)
     if source.gone is not None:
@@ -195,7 +201,7 @@ def _read(
 
 def _stopped_afterwards(
     frames: Generator[tuple[ImageResult, Photograph | None]], blank: ImageResult, reason: Reason
-) -> Iterator[tuple[ImageResult, None]]:
+) -> Iterator[_Read]:
     """The instance's own reason as soon as one frame passes the pixel test; the frames' reasons where none does."""
     failed = []
     with closing(frames):
@@ -204,6 +210,7 @@ def _stopped_afterwards(
                 yield replace(blank, reasons=(reason,)), None
                 return
             failed.append(image)
+            yield None
     yield from ((image, None) for image in failed)
 
 

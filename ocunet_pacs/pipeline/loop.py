@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 _NOW = timedelta(0)
+_RENEWALS = 20
+"""How often a lease is renewed while it would last, at most: a step may say that it is alive after every frame."""
 _LEVELS = {"Done": logging.INFO, "Later": logging.INFO, "Retry": logging.WARNING, "Never": logging.ERROR}
 
 
@@ -83,6 +85,7 @@ class Loop:
         self._may_claim = may_claim
         self._count = count
         self._observe = observe
+        self._renewed = clock()
         self._log = structlog.get_logger()
 
     def run(self) -> None:
@@ -108,9 +111,11 @@ class Loop:
         """Claim one job and work on it; False when there was none to claim."""
         if not self._may_claim():
             return False
-        job = self._queue.claim(self._kinds, self._owner, self._clock(), self._lease)
+        now = self._clock()
+        job = self._queue.claim(self._kinds, self._owner, now, self._lease)
         if job is None:
             return False
+        self._renewed = now
         self._observe("job_wait_seconds", max((self._clock() - job.run_at).total_seconds(), 0.0), kind=str(job.kind))
         started = time.monotonic()
         outcome = self._attempt(job)
@@ -153,8 +158,12 @@ class Loop:
         self._beat()
         if self._stop.is_set():
             raise _Interrupted
-        if not self._queue.renew(job, self._clock(), self._lease):
+        now = self._clock()
+        if abs(now - self._renewed) < self._lease / _RENEWALS:
+            return
+        if not self._queue.renew(job, now, self._lease):
             raise _LeaseLost
+        self._renewed = now
 
 
 def _code(error: OcunetError) -> str:

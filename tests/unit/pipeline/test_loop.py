@@ -134,6 +134,26 @@ def test_a_long_job_keeps_its_lease_by_signs_of_life(jobs, clock) -> None:
     assert jobs.find()[0].state is JobState.DONE
 
 
+def test_frequent_signs_of_life_cost_few_statements(jobs, clock) -> None:
+    renew, renewed = jobs.renew, []
+
+    def counting(*arguments):
+        renewed.append(clock())
+        return renew(*arguments)
+
+    jobs.renew = counting
+
+    def step(job, alive):
+        for _ in range(1000):
+            clock.forward(LEASE.total_seconds() / 100)
+            alive()
+            assert jobs.get(job.id).lease_expires_at >= clock() + 0.9 * LEASE
+        return Done()
+
+    make(jobs, clock, step).once()
+    assert 100 <= len(renewed) <= 200
+
+
 def test_the_loop_outlives_a_queue_that_goes_away(jobs, clock) -> None:
     stop = threading.Event()
     claim, calls = jobs.claim, []
