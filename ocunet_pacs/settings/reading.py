@@ -74,13 +74,21 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _apply_credentials(tree: dict[str, Any], folder: Path, problems: list[str]) -> None:
-    if not folder.is_dir():
-        problems.append("$CREDENTIALS_DIRECTORY is not a folder that can be read")
+    try:
+        files = sorted(folder.iterdir())
+    except OSError as error:
+        problems.append(f"$CREDENTIALS_DIRECTORY is not a folder that can be read: {type(error).__name__}")
         return
-    for file in sorted(folder.iterdir()):
+    for file in files:
         keys = file.name.split(".")
         if keys[0] in Settings.model_fields and len(keys) > 1:
-            _put(tree, keys, file.read_text(encoding="utf-8").strip(), f"credential {file.name}", problems)
+            source = f"credential {file.name}"
+            try:
+                value = file.read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                problems.append(f"{source}: cannot be read: {type(error).__name__}")
+                continue
+            _put(tree, keys, value, source, problems)
 
 
 def _apply_environment(tree: dict[str, Any], environ: Mapping[str, str], problems: list[str]) -> None:

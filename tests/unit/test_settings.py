@@ -130,6 +130,26 @@ def test_a_password_can_come_as_a_systemd_credential(tmp_path: Path) -> None:
     assert loaded.database.url == "postgresql://ocunet:pw@db/ocunet"
 
 
+def test_credentials_that_cannot_be_read_are_problems_like_any_other(tmp_path: Path) -> None:
+    credentials = tmp_path / "credentials"
+    (credentials / "database.url").mkdir(parents=True)
+    (credentials / "stow.token").write_bytes(b"\xff\xfe")
+    environ = {"CREDENTIALS_DIRECTORY": str(credentials), "OCUNET_PACS__DICOM__PORT": "no port"}
+    with pytest.raises(ConfigError) as caught:
+        settings.load(write(tmp_path, DOCUMENTED), environ=environ)
+    assert caught.value.problems[:2] == (
+        "credential database.url: cannot be read: IsADirectoryError",
+        "credential stow.token: cannot be read: UnicodeDecodeError",
+    )
+    assert any("dicom.port" in problem for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize("name", ["missing", "n" * 300])
+def test_a_credentials_folder_that_cannot_be_read_is_a_problem(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="CREDENTIALS_DIRECTORY"):
+        settings.load(write(tmp_path, DOCUMENTED), environ={"CREDENTIALS_DIRECTORY": str(tmp_path / name)})
+
+
 def test_a_sqlite_path_is_absolute_whatever_the_number_of_slashes(tmp_path: Path) -> None:
     for url in ("sqlite:///var/lib/x.db", "sqlite:////var/lib/x.db"):
         assert settings.from_tree({"database": {"url": url}}).database.url == "sqlite:////var/lib/x.db"
