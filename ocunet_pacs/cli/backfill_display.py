@@ -27,7 +27,8 @@ _RATE_OVER_S = 600.0
 def watching(settings: Settings, name: str) -> Iterator[Watcher]:
     """What shows the run, with the log set up to fit: beside a bar only warnings are written."""
     if not sys.stderr.isatty():
-        logs.configure(settings.logging.level, settings.logging.format, role="backfill")
+        said = settings.logging
+        logs.configure(said.level, said.format, role="backfill", study_uids=said.study_uids)
         yield Lines(name)
         return
     from rich.console import Console

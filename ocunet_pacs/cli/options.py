@@ -25,5 +25,5 @@ def start_role(config: Path | None, role: str) -> Settings:
     from ocunet_pacs import logs, settings
 
     loaded = settings.load(config)
-    logs.configure(loaded.logging.level, loaded.logging.format, role=role)
+    logs.configure(loaded.logging.level, loaded.logging.format, role=role, study_uids=loaded.logging.study_uids)
     return loaded

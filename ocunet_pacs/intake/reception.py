@@ -18,7 +18,7 @@ from ocunet_pacs.intake import admission
 from ocunet_pacs.intake.access import UNLISTED, SourceRule
 from ocunet_pacs.intake.admission import Refusal
 from ocunet_pacs.intake.completeness import is_complete
-from ocunet_pacs.logs import study_digest
+from ocunet_pacs.logs import Study
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,14 +225,14 @@ class Reception:
         log.info(
             "instance_stored" if arrival.added else "instance_restored" if arrival.healed else "instance_repeated",
             status="0x0000",
-            study=study_digest(header.study_instance_uid),
+            study=Study(header.study_instance_uid),
             size_bytes=file.size,
             own_output=ours,
         )
         self._audit(_received(request, instance, arrival, header))
         if arrival.conflict:
             self._count("patient_conflicts")
-            log.warning("patient_conflict", study=study_digest(header.study_instance_uid), stored=bool(arrival))
+            log.warning("patient_conflict", study=Study(header.study_instance_uid), stored=bool(arrival))
         return Receipt(header.study_instance_uid, is_new=arrival.added, opens_study=not ours)
 
     def _record(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 import traceback
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _PLAIN = (str, int, float, bool, type(None))
 _SPOKEN = (datetime, timedelta, PurePath)
+_UID = re.compile(r"[0-9.]{1,64}")
 _MANY = (list, tuple, set, frozenset)
 
 
@@ -43,7 +45,8 @@ def safe_fields(*, study_uids: bool) -> Processor:
         said = {name: _plain(value) for name, value in event.items()}
         if study_uids:
             named = {name: value.uid for name, value in event.items() if isinstance(value, Study)}
-            said |= {f"{name}_uid": uid for name, uid in named.items()}
+            # What stands in the place of a UID may be anything.
+            said |= {f"{name}_uid": uid for name, uid in named.items() if _UID.fullmatch(uid)}
         return said
 
     return process

@@ -15,11 +15,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from ocunet_pacs.domain.audit import AuditOutcome, Party, Patient, Sent, audit_nothing, no_patient_number
 from ocunet_pacs.domain.errors import PeerBusy, PeerRefused, PeerUnavailable
 from ocunet_pacs.domain.job import Done, Later, Never, Outcome, Retry
 from ocunet_pacs.domain.ports import count_nothing, observe_nothing
+from ocunet_pacs.logs import Study
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,6 +76,7 @@ class DeliveryTools:
 def deliver(job: Job, tools: DeliveryTools, alive: Callable[[], None]) -> Outcome:
     """As far as it goes now; what the destination answered is kept on the delivery's row."""
     row = tools.ledger.delivery(job.subject_id)
+    bind_contextvars(study=Study(row.study_instance_uid))
     alive()
     if row.destination not in tools.senders:
         return Never(f"{row.destination}: no destination of that name is configured", code="no_destination")
@@ -136,7 +139,8 @@ def _store(job: Job, row: DeliveryRow, tools: DeliveryTools, *, commits: bool) -
             outcome = Later(f"{row.destination}: stored; to be committed to", GATHER, code="stored")
         else:
             outcome = Done(receipt.note)
-    tools.observe("delivery_seconds", time.monotonic() - began, destination=row.destination)
+    seconds = time.monotonic() - began
+    tools.observe("delivery_seconds", seconds, destination=row.destination)
     if not isinstance(outcome, Later) or stored:
         _up(row.destination, tools)
     # Only what is still to be committed to stays on the list of what is.
@@ -153,6 +157,7 @@ def _store(job: Job, row: DeliveryRow, tools: DeliveryTools, *, commits: bool) -
         outcome=word,
         status=None if status is None else f"0x{status:04X}",
         attempt=job.attempt,
+        seconds=round(seconds, 3),
     )
     return outcome
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
+from structlog.contextvars import clear_contextvars
 
 from ocunet_pacs.domain.errors import OcunetError
 from ocunet_pacs.domain.job import Later, Outcome, Retry
@@ -116,11 +117,19 @@ class Loop:
         if job is None:
             return False
         self._renewed = now
+        try:
+            self._work_on(job)
+        finally:
+            clear_contextvars()
+        return True
+
+    def _work_on(self, job: Job) -> None:
+        """Step and finish. A step says by structlog's context whose job it is, for every line until the job ends."""
         self._observe("job_wait_seconds", max((self._clock() - job.run_at).total_seconds(), 0.0), kind=str(job.kind))
         started = time.monotonic()
         outcome = self._attempt(job)
         if outcome is None:
-            return True
+            return
         applied = self._queue.finish(job, outcome, self._clock(), self._random())
         word = type(outcome).__name__.lower()
         self._count("jobs", kind=str(job.kind), outcome=word if applied else "lost", reason=outcome.code)
@@ -134,7 +143,6 @@ class Loop:
             seconds=round(time.monotonic() - started, 3),
             reason=getattr(outcome, "reason", None),
         )
-        return True
 
     def _attempt(self, job: Job) -> Outcome | None:
         """The step's word, or the word for how it failed."""

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from ocunet_pacs.domain.audit import audit_nothing, no_patient_number
 from ocunet_pacs.domain.job import Done, Never
 from ocunet_pacs.domain.ports import count_nothing
 from ocunet_pacs.domain.shadow import Candidate, ShadowFrame
 from ocunet_pacs.domain.study import ReasonCode
-from ocunet_pacs.logs import study_digest
+from ocunet_pacs.logs import Study
 from ocunet_pacs.pipeline.examine import examine
 from ocunet_pacs.pipeline.steps import accessed, source_of
 
@@ -87,12 +89,14 @@ def shadow(job: Job, tools: ShadowTools, alive: Callable[[], None]) -> Outcome |
 
     `alive` as for `analyse`. None: the job was finished in the same transaction as its frames (or is somebody else's).
     """
+    began = time.monotonic()
     look = tools.looks.look(job.subject_id)
     if look.candidate != Candidate.of(tools.classifier.bundle):
         return Done(
             f"another candidate than {look.candidate.digest[:12]} is in the shadow by now", code="other_candidate"
         )
     row = tools.ledger.analysis(look.analysis_id)
+    bind_contextvars(study=Study(row.study_instance_uid))
     scored = _scored_frames(row.result)
     if not scored:
         return Done("the active bundle scored nothing", code="nothing_scored")
@@ -113,11 +117,11 @@ def shadow(job: Job, tools: ShadowTools, alive: Callable[[], None]) -> Outcome |
     wrong = {s.label for f in frames for s in f.scores if not (math.isfinite(s.logit) and math.isfinite(s.probability))}
     if wrong:
         return Never(f"the candidate says no number for {', '.join(sorted(wrong))}", code="no_number")
-    _keep(job, tools, frames, row.study_instance_uid)
+    _keep(job, tools, frames, began)
     return None
 
 
-def _keep(job: Job, tools: ShadowTools, frames: Sequence[ShadowFrame], study_instance_uid: str) -> None:
+def _keep(job: Job, tools: ShadowTools, frames: Sequence[ShadowFrame], began: float) -> None:
     reasons = Counter(str(frame.reason) for frame in frames if frame.reason)
     note = f"{len(frames) - reasons.total()} of {len(frames)} images scored"
     note += "".join(f"; {number} {reason}" for reason, number in sorted(reasons.items()))
@@ -129,8 +133,8 @@ def _keep(job: Job, tools: ShadowTools, frames: Sequence[ShadowFrame], study_ins
             tools.count("shadow_images", outcome=str(frame.reason or "scored"))
     structlog.get_logger().info(
         "study_shadowed",
-        study=study_digest(study_instance_uid),
         job=job.id,
+        seconds=round(time.monotonic() - began, 3),
         kept=kept,
         images=len(frames),
         not_scored=dict(reasons),

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from ocunet_pacs.domain.audit import Accessed, Patient, audit_nothing, no_patient_number
 from ocunet_pacs.domain.errors import InvalidReport
@@ -23,7 +24,7 @@ from ocunet_pacs.domain.ports import count_nothing, observe_nothing
 from ocunet_pacs.domain.result import Addressed, Output, StudyResult, work_key
 from ocunet_pacs.domain.routes import Form, StudyFacts
 from ocunet_pacs.domain.study import Reason, ReasonCode
-from ocunet_pacs.logs import study_digest
+from ocunet_pacs.logs import Study
 from ocunet_pacs.pipeline.account import count_images, reasons_of, sentence
 from ocunet_pacs.pipeline.examine import Source, examine
 from ocunet_pacs.pipeline.make import Earlier, Making, predecessor
@@ -114,7 +115,7 @@ def assemble(
             observe("assembly_seconds", max((now - study.last_received_at).total_seconds(), 0.0), cause=cause)
             structlog.get_logger().info(
                 "study_closed",
-                study=study_digest(study.study_instance_uid),
+                study=Study(study.study_instance_uid),
                 job=job_id,
                 cause=cause,
                 opened=study.open_since.isoformat(),
@@ -135,7 +136,9 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
     None: the job was finished in the same transaction as its results (or belongs to somebody else by now). An object
     that would break a rule of the standard is Never: nothing of the revision is sent.
     """
+    began = time.monotonic()
     row = tools.ledger.analysis(job.subject_id)
+    bind_contextvars(study=Study(row.study_instance_uid))
     if row.newest_revision > row.revision:
         return Done(f"superseded by revision {row.newest_revision} before it ran", code="superseded")
     instances = tools.ledger.analysis_instances(row.id)
@@ -157,12 +160,12 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
             alive=alive,
         )
         came_from = frozenset(name for i in instances for name in (i.source, i.source_ae_title) if name)
-        began = time.monotonic()
-        _finish(job, tools, row, sources, _Found(examined, pictures, came_from), alive)
+        reporting = time.monotonic()
+        _finish(job, tools, row, sources, _Found(examined, pictures, came_from, began), alive)
         spent = examined.spent
         tools.observe("analysis_seconds", spent.reading, part="reading")
         tools.observe("analysis_seconds", spent.inference, part="inference")
-        tools.observe("analysis_seconds", spent.pictures + time.monotonic() - began, part="report")
+        tools.observe("analysis_seconds", spent.pictures + time.monotonic() - reporting, part="report")
     except InvalidReport as error:
         return Never(f"nothing was sent: {error}", code="invalid_report")
     return None
@@ -170,11 +173,13 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What came out of the study's images: results, pictures by UID, and who had sent them."""
+    """What came out of the study's images: results, pictures by UID, who had sent them; and when work on it began."""
 
     examined: Examined
     pictures: Mapping[str, Output]
     came_from: frozenset[str]
+    began: float
+    """By `time.monotonic`."""
 
 
 def _finish(
@@ -238,7 +243,8 @@ def _finish(
     tools.audit(accessed(row, sources, tools.patient_number))
     structlog.get_logger().info(
         "study_analysed",
-        study=study_digest(row.study_instance_uid),
+        job=job.id,
+        seconds=round(time.monotonic() - found.began, 3),
         revision=row.revision,
         finish=str(finish),
         images=len(images),

@@ -176,6 +176,9 @@ class Logging(Section):
     format: Literal["auto", "json", "console"] = Field(
         default="auto", description="json, console, or auto: console on a terminal, else json"
     )
+    study_uids: bool = Field(
+        default=False, description="name studies by their Study Instance UIDs too; else by a digest alone"
+    )
 
 
 class Audit(Section):

@@ -19,7 +19,7 @@ from ocunet_pacs.domain.errors import BadInput, StoreError
 from ocunet_pacs.domain.ports import count_nothing
 from ocunet_pacs.domain.study import ReceivedInstance
 from ocunet_pacs.domain.upkeep import FileOwner
-from ocunet_pacs.logs import study_digest
+from ocunet_pacs.logs import Study
 
 if TYPE_CHECKING:
     import os
@@ -170,10 +170,10 @@ class Consistency:
         arrival = self._ledger.record_instance(instance, self._files.has)
         if arrival.conflict:
             self._count("patient_conflicts")
-            self._log.warning("patient_conflict", study=study_digest(header.study_instance_uid), stored=bool(arrival))
+            self._log.warning("patient_conflict", study=Study(header.study_instance_uid), stored=bool(arrival))
         if arrival:
             self._note("file_without_row")
-            self._log.warning("file_taken_in", study=study_digest(header.study_instance_uid), healed=arrival.healed)
+            self._log.warning("file_taken_in", study=Study(header.study_instance_uid), healed=arrival.healed)
         else:
             self._note("second_copy")
             self._files.remove(key)

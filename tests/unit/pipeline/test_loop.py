@@ -7,10 +7,13 @@ import threading
 from datetime import timedelta
 
 import pytest
+from structlog.contextvars import bind_contextvars, merge_contextvars
+from structlog.testing import capture_logs
 
 from ocunet_pacs.domain.errors import StoreError
 from ocunet_pacs.domain.job import Done, JobKind, JobState, Later, Never, Retry
 from ocunet_pacs.jobs.memory import MemoryJobs
+from ocunet_pacs.logs import Study
 from ocunet_pacs.pipeline.loop import Loop
 from tests.conftest import PROJECT
 from tests.unit.pipeline.fakes import Clock, received
@@ -83,6 +86,21 @@ def test_a_foreign_error_costs_an_attempt_and_its_text_is_kept_nowhere(jobs, clo
     (job,) = jobs.find()
     assert job.state is JobState.WAITING
     assert "Wunderlich" not in job.reason
+
+
+def test_every_line_of_a_job_names_its_study_and_no_line_of_the_next(jobs, clock) -> None:
+    def step(job, alive):
+        bind_contextvars(study=Study("1.2.1"))
+        raise StoreError("the disk is gone")
+
+    with capture_logs([merge_contextvars]) as lines:
+        make(jobs, clock, step).once()
+        clock.forward(3600)
+        make(jobs, clock, lambda job, alive: Done()).once()
+    assert [(line["event"], line.get("study")) for line in lines] == [
+        ("job_finished", Study("1.2.1")),
+        ("job_finished", None),
+    ]
 
 
 def test_a_job_that_always_fails_ends_dead(jobs, clock) -> None:
