@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench peers pictures statement release format clean
+.PHONY: demo test check bench peers pictures statement release licences audit format clean
 
 demo: $(VENV)/.ready-run
 	rm -rf demo-out
@@ -36,10 +36,20 @@ pictures: $(VENV)/.ready peers
 statement: $(VENV)/.ready
 	$(BIN)/python -m tests.statement
 
-# Wheel and source archive of the commit, the same bytes each time, with their digests.
+# Wheel and source archive of the commit, the same bytes each time; beside them what an installation fetches, the list of
+# parts (SBOM), and the digests of all.
 release: $(VENV)/.ready
 	rm -rf dist
 	$(BIN)/python -m release build --out dist
+	$(BIN)/python -m release describe --out dist
+
+# docs/licences.md, made of the metadata of what is installed.
+licences: $(VENV)/.ready
+	$(BIN)/python -m release licences
+
+# Known vulnerabilities of what constraints.txt names. Fails where the service does not answer for every package.
+audit: $(VENV)/.ready
+	$(BIN)/python -m release audit
 
 peers:
 	@sh tests/install-peers.sh

@@ -39,10 +39,14 @@ def build(checkout: Path, out: Path) -> list[Path]:
         # Not linked to the checkout's own objects: those may belong to somebody else.
         _said(["git", "clone", "--quiet", "--no-local", "--no-tags", str(checkout), str(clone)], Path(folder))
         _said(["git", "checkout", "--quiet", "--detach", _said(["git", "rev-parse", "HEAD"], checkout)], clone)
-        epoch = _said(["git", "log", "-1", "--format=%ct"], clone)
         command = [sys.executable, "-P", "-m", "build", "--no-isolation", "--outdir", str(out.absolute()), str(clone)]
-        _said(command, Path(folder), SOURCE_DATE_EPOCH=epoch)
+        _said(command, Path(folder), SOURCE_DATE_EPOCH=str(committed(clone)))
     return sorted(out.iterdir())
+
+
+def committed(checkout: Path) -> int:
+    """When the checkout's commit was made, in seconds since 1970."""
+    return int(_said(["git", "log", "-1", "--format=%ct"], checkout))
 
 
 def write_digests(out: Path, files: Iterable[Path]) -> Path:
