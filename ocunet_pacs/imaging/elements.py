@@ -7,6 +7,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 
 from ocunet_pacs.imaging.snomed_rt import SNOMED_CT
 
@@ -26,7 +27,8 @@ def strings(ds: Dataset, keyword: str) -> list[str]:
     """Every value as stripped text; an empty value in the middle stays, so that positions keep their meaning."""
     value = _value(ds, keyword)
     values = value if isinstance(value, MultiValue | list | tuple) else [value]
-    texts = ["" if v is None or isinstance(v, bytes | Dataset) else str(v).strip(" \0") for v in values]
+    # A sequence where text belongs: putting its items in words may fail.
+    texts = ["" if v is None or isinstance(v, bytes | Dataset | Sequence) else str(v).strip(" \0") for v in values]
     while texts and not texts[-1]:
         texts.pop()
     return texts

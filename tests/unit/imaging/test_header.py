@@ -257,6 +257,14 @@ def test_our_own_objects_are_known_again():
     assert not facts(Manufacturer="OcuNet", ManufacturerModelName="camera").made_by_us
 
 
+def test_a_sequence_of_nonsense_where_text_belongs_counts_as_absent():
+    """Found by the test below: its item cannot even be put in words."""
+    ds = Dataset()
+    nonsense = b"\0\0\0\0\0\0\0\1\0\0\0\0AA\0\0"
+    ds._dict[Tag("ImageType")] = RawDataElement(Tag("ImageType"), "SQ", len(nonsense), nonsense, 0, False, True)
+    assert header_of(ds, has_pixel_data=False).image_type == ()
+
+
 @given(st.data())
 def test_no_value_is_too_broken(data):
     """Any bytes under any deciding element leave a header, and no warning escapes (warnings are errors here)."""
