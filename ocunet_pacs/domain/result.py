@@ -78,6 +78,8 @@ class Photograph:
     the part of `shown` that `pixels` show. `width` and `height` are the photograph's own. `reasons` say why it must not
     be scored, where its pixels show that it is no gradable fundus photograph; `doubts` why not, where nothing but its
     pixels speaks for it (stricter limits, so they hold more than `reasons`); `quality` holds what was measured.
+    `appearance` and `pattern` are for the drift watch (`imaging.appearance`): how it looks, by name, and uint8 (side,
+    side, 1), where it is brighter or darker than around. Both are empty or None where nothing was measured.
     """
 
     pixels: NDArray[np.uint8]
@@ -88,6 +90,8 @@ class Photograph:
     reasons: tuple[Reason, ...] = ()
     quality: tuple[tuple[str, float], ...] = ()
     doubts: tuple[Reason, ...] = ()
+    appearance: tuple[tuple[str, float], ...] = ()
+    pattern: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

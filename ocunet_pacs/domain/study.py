@@ -80,6 +80,8 @@ class ImageHeader:
     transfer_syntax_uid: str
     modality: str = ""
     manufacturer: str = ""
+    model_name: str = ""
+    device_serial: str = ""
     station_name: str = ""
     image_type: tuple[str, ...] = ()
     laterality: Laterality = Laterality.UNKNOWN

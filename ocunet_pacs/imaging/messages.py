@@ -100,7 +100,7 @@ def _exactly(channel: socket.socket, into: memoryview, deadline: float | None) -
     return into
 
 
-def photograph_out(photograph: Photograph) -> tuple[Message, Array, Array]:
+def photograph_out(photograph: Photograph) -> tuple[Message, *tuple[Array, ...]]:
     """A photograph as message and arrays."""
     message = {
         "crop": [photograph.crop.left, photograph.crop.top, photograph.crop.right, photograph.crop.bottom],
@@ -108,14 +108,16 @@ def photograph_out(photograph: Photograph) -> tuple[Message, Array, Array]:
         "reasons": [reason_out(reason) for reason in photograph.reasons],
         "quality": [[name, float(value)] for name, value in photograph.quality],
         "doubts": [reason_out(reason) for reason in photograph.doubts],
+        "appearance": [[name, float(value)] for name, value in photograph.appearance],
     }
-    return message, photograph.pixels, photograph.shown
+    pattern = () if photograph.pattern is None else (photograph.pattern,)
+    return message, photograph.pixels, photograph.shown, *pattern
 
 
 def photograph_in(message: Message, arrays: list[Array]) -> Photograph:
     """The photograph of `photograph_out`. Broken where it is none."""
     try:
-        pixels, shown = arrays
+        pixels, shown, *pattern = arrays
         width, height = map(int, message["size"])
         return Photograph(
             pixels,
@@ -126,6 +128,8 @@ def photograph_in(message: Message, arrays: list[Array]) -> Photograph:
             tuple(reason_in(reason) for reason in message["reasons"]),
             tuple((str(name), float(value)) for name, value in message["quality"]),
             tuple(reason_in(reason) for reason in message["doubts"]),
+            tuple((str(name), float(value)) for name, value in message["appearance"]),
+            pattern[0] if pattern else None,
         )
     except (ValueError, TypeError, KeyError) as error:
         raise Broken from error

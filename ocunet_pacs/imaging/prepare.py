@@ -10,10 +10,11 @@ import numpy as np
 
 from ocunet_pacs.domain.result import Box, Photograph
 from ocunet_pacs.domain.study import Reason, ReasonCode
+from ocunet_pacs.imaging.appearance import measure_appearance
 from ocunet_pacs.imaging.decode import frames
 from ocunet_pacs.imaging.header import read_header
 from ocunet_pacs.imaging.preprocess import apply
-from ocunet_pacs.imaging.quality import judge, measure
+from ocunet_pacs.imaging.quality import judge, measure_small, small_copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,12 +48,16 @@ def prepare(
     if limits is None:
         return replace(photograph, doubts=(_UNMEASURED,))
     # What is shown is large enough to be measured, and a quarter of the work of a camera's own size.
-    quality = measure(shown)
+    small, outline = small_copy(shown)
+    quality = measure_small(small, outline)
+    appearance = measure_appearance(small, outline.field, max(width, height))
     return replace(
         photograph,
         reasons=judge(quality, limits),
         doubts=judge(quality, limits.strict()),
         quality=quality.items(),
+        appearance=appearance.values,
+        pattern=appearance.pattern,
     )
 
 

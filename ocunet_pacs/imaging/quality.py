@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ocunet_pacs.domain.ports import RgbImage
+    from ocunet_pacs.imaging.outline import Outline
 
     Plane = NDArray[np.float32]
 
-__all__ = ["Quality", "QualityLimits", "judge", "measure"]
+__all__ = ["Quality", "QualityLimits", "judge", "measure", "measure_small", "small_copy"]
 
 _SIDE = 256
 """Longest side of the picture that is measured, in pixels: vessels are still there, and it costs a few milliseconds."""
@@ -71,8 +72,17 @@ class Quality:
 
 def measure(rgb: RgbImage) -> Quality:
     """Measure a photograph, uint8 (height, width, 3), of any size; a scaled copy gives nearly the same values."""
+    return measure_small(*small_copy(rgb))
+
+
+def small_copy(rgb: RgbImage) -> tuple[RgbImage, Outline]:
+    """The copy of a photograph on which everything is measured, and the outline of the field there."""
     small = _scaled(rgb)
-    outline = find_outline(small)
+    return small, find_outline(small)
+
+
+def measure_small(small: RgbImage, outline: Outline) -> Quality:
+    """`measure` of what `small_copy` made."""
     area = int(outline.field.sum())
     inside = cv2.erode(outline.field, np.ones((9, 9), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=(1.0,))
     where = inside > 0 if inside.any() else outline.field > 0

@@ -60,8 +60,10 @@ def same(one: Photograph, other: Photograph) -> bool:
     return (
         np.array_equal(one.pixels, other.pixels)
         and np.array_equal(one.shown, other.shown)
-        and (one.crop, one.width, one.height, one.reasons, one.quality)
-        == (other.crop, other.width, other.height, other.reasons, other.quality)
+        and (one.crop, one.width, one.height, one.reasons, one.quality, one.appearance)
+        == (other.crop, other.width, other.height, other.reasons, other.quality, other.appearance)
+        and (one.pattern is None) == (other.pattern is None)
+        and (one.pattern is None or other.pattern is None or np.array_equal(one.pattern, other.pattern))
     )
 
 
@@ -113,11 +115,15 @@ def test_photographs_and_headers_are_those_of_this_process(pool, tmp_path, frame
 
 
 def test_what_the_pixels_say_against_a_photograph_crosses_too(tmp_path):
-    path = tmp_path / "dark.dcm"
+    path, good = tmp_path / "dark.dcm", tmp_path / "good.dcm"
     path.write_bytes(written(plain(EYE // 16)))
+    good.write_bytes(written(plain(EYE)))
     limits = QualityLimits()
     with PreparingPool(SPEC, workers=1, timeout=timedelta(seconds=30), memory_bytes=None, limits=limits) as judging:
         (theirs,) = judging.photographs(path)
+        (seen,) = judging.photographs(good)
+    assert seen.appearance
+    assert same(seen, *PreparedFiles(SPEC, limits).photographs(good))
     (ours,) = PreparedFiles(SPEC, limits).photographs(path)
     assert theirs.reasons
     assert theirs.quality

@@ -117,10 +117,12 @@ def test_frames_name_their_own_eye(attributes, whole, frames):
         assert header.laterality_of(number) == Laterality(whole)
 
 
-def test_the_station_that_routes_ask_for_is_read(tmp_path):
+def test_the_station_that_routes_ask_for_and_the_camera_are_read(tmp_path):
     """From the file itself: what is not among the deciding elements is never copied."""
-    path = photograph(tmp_path / "x.dcm", 1, StationName="ROOM-3")
-    assert read_header(path).station_name == "ROOM-3"
+    named = {"Manufacturer": "Acme", "ManufacturerModelName": "Retina 7", "DeviceSerialNumber": "0815"}
+    header = read_header(photograph(tmp_path / "x.dcm", 1, StationName="ROOM-3", **named))
+    assert header.station_name == "ROOM-3"
+    assert (header.manufacturer, header.model_name, header.device_serial) == ("Acme", "Retina 7", "0815")
 
 
 def test_an_empty_element_of_no_representation_that_is_known_counts_as_absent(tmp_path):
