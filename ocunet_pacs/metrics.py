@@ -101,6 +101,7 @@ ASKED = MappingProxyType(
         "store_free_bytes": ("Room on the store's file system", ()),
         "store_least_free_bytes": ("store.min_free: with less room C-STORE answers 0xA700", ()),
         "database_bytes": ("Size of the database", ()),
+        "host_clock_ahead_seconds": ("How far this host's clock is ahead of the database's; negative: behind it", ()),
         "database_free_bytes": ("Room where an SQLite database lies", ()),
         "ready": ("1 where a check of /ready is well", ("check",)),
         "live": ("1 where the loops of all roles that are needed turn", ()),

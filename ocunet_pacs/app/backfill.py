@@ -94,7 +94,7 @@ def backfill(settings: Settings, request: BackfillRequest, watcher: Watcher, sto
     try:
         with _parts(settings, request.archive, metrics.count, audit) as parts:
             if request.retry_failed:
-                parts.ledger.retry_failed(request.archive, utc_now())
+                parts.ledger.retry_failed(request.archive, parts.jobs.clock())
             tools = BackfillTools(
                 archive=parts.archive,
                 ledger=parts.ledger,
@@ -103,7 +103,7 @@ def backfill(settings: Settings, request: BackfillRequest, watcher: Watcher, sto
                 complete=parts.jobs.hasten_studies,
                 owner=owner_name("backfill"),
                 is_gone=is_gone,
-                clock=utc_now,
+                clock=parts.jobs.clock,
                 wait=stop.wait,
                 sleep=time.sleep,
                 watcher=watcher,
@@ -164,7 +164,7 @@ def _parts(
             files,
             jobs,
             read_header=read_identity,
-            now=utc_now,
+            now=jobs.clock,
             new_token=lambda: uuid.uuid4().hex,
             min_free_bytes=settings.store.min_free,
             count=count,

@@ -13,7 +13,7 @@ from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.loops import start_loops
 from ocunet_pacs.app.observed import be_observed
 from ocunet_pacs.app.outgoing import commitment_rules, senders
-from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
+from ocunet_pacs.app.process import announce_ready, stop_on_signals
 from ocunet_pacs.app.wake import Waiting
 from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.domain.result import derive_uid
@@ -42,7 +42,7 @@ def deliver(settings: Settings) -> int:
         commitment=commitment_rules(settings),
         pause=max((one.timeout for one in settings.outgoing), default=settings.jobs.unavailable_delay),
         longest_pause=settings.jobs.unavailable_delay,
-        clock=utc_now,
+        clock=jobs.clock,
         new_uid=lambda: derive_uid("transaction", uuid.uuid4().hex),
         count=metrics.count,
         audit=audit,
@@ -51,7 +51,7 @@ def deliver(settings: Settings) -> int:
         observe=metrics.observe,
     )
     stop_metrics = be_observed(settings, metrics, jobs, "deliver")
-    housekeeping = Housekeeping(jobs, metrics)
+    housekeeping = Housekeeping(jobs, metrics, clock=jobs.clock)
     housekeeping.reap(jobs)
     housekeeping.start()
     waiting = Waiting(stop, settings.store.path, "deliver")
@@ -63,6 +63,7 @@ def deliver(settings: Settings) -> int:
         role="deliver",
         count=max(2, len(sending) + 1),
         stop=waiting,
+        clock=jobs.clock,
         metrics=metrics,
     )
     announce_ready("deliver", f"delivering to {len(sending)} destination{'s' * (len(sending) != 1)}")

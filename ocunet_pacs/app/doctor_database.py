@@ -15,6 +15,7 @@ from ocunet_pacs.app.doctor_checks import Check, Level, Verdict, fault, fault_of
 from ocunet_pacs.app.doctor_folders import nearest
 from ocunet_pacs.domain.errors import DatabaseError, SchemaMismatch
 from ocunet_pacs.jobs import migrate
+from ocunet_pacs.jobs.clock import QueueClock
 from ocunet_pacs.jobs.engine import open_engine, transaction
 from ocunet_pacs.jobs.read_only import connect_to_read, open_to_read, sqlite_file
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LOCK_SECONDS = 12.0
+_CLOCKS_APART = 2.0
 _NO_ROW = "UPDATE jobs SET priority = priority WHERE id = -1"
 _LATE = Verdict(
     Level.WARNING, "too large to be looked through here", "run `ocunet-pacs db integrity`, which takes its time"
@@ -30,9 +32,11 @@ _LATE = Verdict(
 
 
 def database_checks(url: str) -> Iterator[Check]:
-    """One of the database, and on SQLite one of its pages."""
+    """One of the database; on SQLite one of its pages, on PostgreSQL one of its clock."""
     yield Check("database", lambda: look_at_database(url), seconds=20.0)
     path = sqlite_file(url)
+    if path is None:
+        yield Check("database clock", lambda: look_at_server_clock(url), seconds=20.0)
     if path is not None and path.is_file():
         yield Check("database pages", lambda: look_at_pages(path), seconds=60.0, when_late=_LATE)
 
@@ -86,6 +90,27 @@ def _written_to_server(url: str) -> str:
     finally:
         engine.dispose()
     return f"PostgreSQL {version}"
+
+
+def look_at_server_clock(url: str) -> Verdict:
+    """How far this host's clock is from the database's, which all hosts of the queue go by."""
+    engine = open_engine(url)
+    try:
+        return judge_server_clock(QueueClock(engine).host_is_ahead().total_seconds())
+    except DatabaseError as error:
+        return fault(str(error), _how_to_reach(None))
+    finally:
+        engine.dispose()
+
+
+def judge_server_clock(ahead: float) -> Verdict:
+    """`ahead`: seconds by which the host's clock is ahead; negative where it is behind."""
+    if abs(ahead) < _CLOCKS_APART:
+        return ok(f"within {_CLOCKS_APART:.0f} s of this machine's")
+    return warning(
+        f"this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the database's",
+        "have both synchronised (chrony): the queue goes by the database's, but reports carry this machine's time",
+    )
 
 
 def look_at_pages(path: Path) -> Verdict:

@@ -86,7 +86,8 @@ def asked_gauges(
         moment = now()
         found = jobs.backlog(moment)
         states = destination_values(names, found.destinations, jobs.destination_states(), moment)
-        return queue_values(found, moment) | states
+        ahead: Samples = {(): jobs.clock.host_is_ahead().total_seconds()}
+        return queue_values(found, moment) | states | {"host_clock_ahead_seconds": ahead}
 
     def disk() -> Values:
         place = database_file(settings)

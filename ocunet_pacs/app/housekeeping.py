@@ -52,11 +52,21 @@ _WRITE_BUSY_EVERY = 5.0
 
 
 class Housekeeping:
-    """Runs its tasks on threads of its own between `start` and `stop`. Without `upkeep` nothing is put on record."""
+    """Runs its tasks on threads of its own between `start` and `stop`. Without `upkeep` nothing is put on record.
 
-    def __init__(self, upkeep: Upkeep | None = None, metrics: Metrics | None = None) -> None:
+    `clock`: the queue's, because other hosts do the same.
+    """
+
+    def __init__(
+        self,
+        upkeep: Upkeep | None = None,
+        metrics: Metrics | None = None,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
         self._upkeep = upkeep
         self._metrics = metrics
+        self._clock = clock
         self._count = count_nothing if metrics is None else metrics.count
         self._observe = observe_nothing if metrics is None else metrics.observe
         self._scheduler = BackgroundScheduler(timezone=UTC)
@@ -68,7 +78,7 @@ class Housekeeping:
         """Take jobs back from owners that are gone: now (a process of ours may just have been killed) and regularly."""
 
         def task() -> str:
-            taken = queue.reap(utc_now(), is_gone)
+            taken = queue.reap(self._clock(), is_gone)
             if taken:
                 structlog.get_logger().warning("jobs_taken_back", jobs=taken)
             return f"{taken} jobs taken back" if taken else ""
@@ -85,7 +95,7 @@ class Housekeeping:
         interval = min(max(shortest / 10, timedelta(seconds=0.1)), timedelta(seconds=0.25))
 
         def task() -> str:
-            closed = assemble(ledger, rule, utc_now(), self._count, self._observe)
+            closed = assemble(ledger, rule, self._clock(), self._count, self._observe)
             if closed:
                 wake()
             return f"{closed} studies closed" if closed else ""
@@ -103,7 +113,7 @@ class Housekeeping:
 
         def task() -> str:
             removed = remove_files(
-                files, upkeep, rule, now=utc_now(), count=self._count, stopping=self._stopping.is_set
+                files, upkeep, rule, now=self._clock(), count=self._count, stopping=self._stopping.is_set
             )
             return f"{removed} files removed" if removed else ""
 
@@ -125,7 +135,7 @@ class Housekeeping:
         """Compare the store with the database, at start and daily."""
 
         def task() -> str | None:
-            since = utc_now() - CHECKED_LATELY
+            since = self._clock() - CHECKED_LATELY
             if any(run.task == "consistency" and run.started_at > since for run in jobs.task_runs()):
                 return None
             check = Consistency(
@@ -133,7 +143,7 @@ class Housekeeping:
                 jobs,
                 jobs,
                 read_header=read_header,
-                now=utc_now,
+                now=self._clock,
                 count=self._count,
                 stopping=self._stopping.is_set,
             )
@@ -149,7 +159,7 @@ class Housekeeping:
         """Remove what processes that are gone had begun to receive: now and regularly."""
 
         def task() -> str:
-            removed = files.clean_incoming(utc_now() - ABANDONED_AFTER)
+            removed = files.clean_incoming(self._clock() - ABANDONED_AFTER)
             return f"{removed} files removed" if removed else ""
 
         self._guarded("clean_incoming", task)()
@@ -159,7 +169,7 @@ class Housekeeping:
         """Remove what candidates said long ago, whether or not one is in the shadow now."""
 
         def task() -> str:
-            before, removed = utc_now() - settings.shadow.keep, 0
+            before, removed = self._clock() - settings.shadow.keep, 0
             while not self._stopping.is_set():
                 some = looks.remove_looks(before, _LOOKS_AT_ONCE)
                 removed += some
@@ -199,7 +209,7 @@ class Housekeeping:
         """
 
         def run() -> None:
-            started_at, began = utc_now(), time.monotonic()
+            started_at, began = self._clock(), time.monotonic()
             try:
                 note = task()
             except Exception as error:  # noqa: BLE001 - the schedule must survive a database that goes away

@@ -13,7 +13,7 @@ from ocunet_pacs.app.audit import open_audit
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.observed import be_observed
-from ocunet_pacs.app.process import FIRST_LISTENER, Watchdog, announce_ready, role_name, stop_on_signals, utc_now
+from ocunet_pacs.app.process import FIRST_LISTENER, Watchdog, announce_ready, role_name, stop_on_signals
 from ocunet_pacs.app.sources import listed_rule, source_rule
 from ocunet_pacs.app.wake import Waker
 from ocunet_pacs.domain.errors import ConfigError
@@ -48,7 +48,7 @@ def listen(settings: Settings) -> int:
         files,
         jobs,
         read_header=read_identity,
-        now=utc_now,
+        now=jobs.clock,
         new_token=lambda: uuid.uuid4().hex,
         count=metrics.count,
         audit=audit,
@@ -58,7 +58,7 @@ def listen(settings: Settings) -> int:
         audit.close()
         return 0
     stop_metrics = be_observed(settings, metrics, jobs, "listen")
-    housekeeping = Housekeeping(jobs, metrics)
+    housekeeping = Housekeeping(jobs, metrics, clock=jobs.clock)
     if role_name("listen") in {"listen", FIRST_LISTENER}:
         housekeeping.reap(jobs)
         housekeeping.close_studies(jobs, settings, Waker(settings.store.path, "work"))

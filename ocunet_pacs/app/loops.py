@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ocunet_pacs.app.process import Watchdog, role_name, utc_now
+from ocunet_pacs.app.process import Watchdog, role_name
 from ocunet_pacs.jobs.reaper import owner_name
 from ocunet_pacs.pipeline.loop import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from ocunet_pacs.domain.job import Job, JobKind, Outcome
     from ocunet_pacs.domain.ports import JobQueue
@@ -38,6 +38,7 @@ def start_loops(
     role: str,
     count: int,
     stop: StopFlag,
+    clock: Callable[[], datetime],
     metrics: Metrics,
     poll: timedelta | None = None,
     may_claim: Callable[[], bool] = lambda: True,
@@ -45,8 +46,8 @@ def start_loops(
 ) -> list[threading.Thread]:
     """Start `count` loops over the jobs of one kind; they end when `stop` is set. The threads, to be waited for.
 
-    They are daemons: one that hangs in a driver must not keep the process from ending. `poll` in place of the
-    settings' interval; `may_claim` as for `Loop`, `patience` as for `Watchdog`.
+    They are daemons: one that hangs in a driver must not keep the process from ending. `clock` is the queue's;
+    `poll` in place of the settings' interval; `may_claim` as for `Loop`, `patience` as for `Watchdog`.
     """
     watchdog = Watchdog(role, metrics, patience)
 
@@ -57,7 +58,7 @@ def start_loops(
             step,
             owner=owner_name(f"{role_name(role)}-{number}"),
             stop=stop,
-            clock=utc_now,
+            clock=clock,
             random=random.random,
             lease=settings.jobs.lease,
             poll=poll or settings.jobs.poll_interval,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ocunet_pacs.app.answering import answer
 from ocunet_pacs.app.gauges import asked_gauges
 from ocunet_pacs.app.health import liveness, readiness
-from ocunet_pacs.app.process import needed_roles, utc_now
+from ocunet_pacs.app.process import needed_roles
 from ocunet_pacs.store.files import Files
 
 if TYPE_CHECKING:
@@ -27,5 +27,5 @@ def be_observed(settings: Settings, metrics: Metrics, jobs: SqlJobs, role: str) 
     live = liveness(settings, metrics, roles)
     ready = readiness(settings, metrics, jobs, files, roles)
     registry = metrics.registry()
-    registry.register(asked_gauges(settings, jobs, files, live=live, ready=ready, now=utc_now))
+    registry.register(asked_gauges(settings, jobs, files, live=live, ready=ready, now=jobs.clock))
     return answer(registry, host, port, {"/live": live, "/ready": ready})

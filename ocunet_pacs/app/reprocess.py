@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ocunet_pacs.app.process import utc_now
 from ocunet_pacs.app.wake import Waker
 from ocunet_pacs.domain.job import BACKGROUND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from ocunet_pacs.domain.ledger import PastStudy
@@ -50,14 +49,14 @@ def chosen(
         after = page[-1].id
 
 
-def reprocess(settings: Settings, ledger: Ledger, studies: Iterable[PastStudy]) -> Asked:
+def reprocess(settings: Settings, ledger: Ledger, studies: Iterable[PastStudy], clock: Callable[[], datetime]) -> Asked:
     """Ask for a revision of each. Asking twice asks once: what waits already is left alone."""
     asked = Asked()
     for study in studies:
         if study.removed:
             asked.removed += 1
             continue
-        job = ledger.request_revision(study.id, utc_now(), settings.jobs.analysis_attempts, BACKGROUND)
+        job = ledger.request_revision(study.id, clock(), settings.jobs.analysis_attempts, BACKGROUND)
         if job is None:
             asked.busy += 1
         else:

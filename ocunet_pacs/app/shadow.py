@@ -17,7 +17,7 @@ from ocunet_pacs.app.loops import attend, start_loops
 from ocunet_pacs.app.measured import MeasuredClassifier
 from ocunet_pacs.app.observed import be_observed
 from ocunet_pacs.app.parts import eligibility_by, gate_rules
-from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now
+from ocunet_pacs.app.process import announce_ready, stop_on_signals
 from ocunet_pacs.domain.errors import ConfigError, UntrainedBundle
 from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.imaging.allocator import settle_allocator
@@ -75,7 +75,7 @@ def run(settings: Settings) -> int:
         jobs = SqlJobs(engine)
         audit = open_audit(settings, "shadow", metrics.count)
         stop_metrics = be_observed(settings, metrics, jobs, "shadow")
-        housekeeping = Housekeeping(jobs, metrics)
+        housekeeping = Housekeeping(jobs, metrics, clock=jobs.clock)
         housekeeping.reap(jobs)
         housekeeping.start()
         tools = ShadowTools(
@@ -87,7 +87,7 @@ def run(settings: Settings) -> int:
             classifier=classifier,
             rule=ShadowRule(chosen.look_back, chosen.attempts, chosen.give_way),
             batch_size=chosen.batch_size,
-            clock=utc_now,
+            clock=jobs.clock,
             pause=lambda: stop.wait(_PAUSE),
             count=metrics.count,
             audit=audit,
@@ -101,6 +101,7 @@ def run(settings: Settings) -> int:
             role="shadow",
             count=1,
             stop=stop,
+            clock=jobs.clock,
             metrics=metrics,
             poll=_POLL,
             may_claim=lambda: find_work(tools),

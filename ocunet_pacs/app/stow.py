@@ -29,6 +29,7 @@ from ocunet_pacs.store.files import Files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from ocunet_pacs.app.process import StopFlag
     from ocunet_pacs.domain.audit import Audit
@@ -47,15 +48,15 @@ def stow(settings: Settings) -> int:
     stop = stop_on_signals()
     engine = open_database(settings)
     jobs, files = SqlJobs(engine), Files(settings.store.path)
-    files.clean_incoming(utc_now() - timedelta(hours=1))
+    files.clean_incoming(jobs.clock() - timedelta(hours=1))
     metrics = Metrics()
     audit = open_audit(settings, "stow", metrics.count)
-    server = web_server(settings, files, jobs, metrics.count, audit)
+    server = web_server(settings, files, jobs, metrics.count, audit, clock=jobs.clock)
     if not _start(server, stop):
         audit.close()
         return 0
     stop_metrics = be_observed(settings, metrics, jobs, "stow")
-    housekeeping = Housekeeping()
+    housekeeping = Housekeeping(clock=jobs.clock)
     housekeeping.reap(jobs)
     housekeeping.close_studies(jobs, settings)
     housekeeping.start()
@@ -75,7 +76,13 @@ def stow(settings: Settings) -> int:
 
 
 def web_server(
-    settings: Settings, files: Files, ledger: Ledger, count: Count, audit: Audit = audit_nothing
+    settings: Settings,
+    files: Files,
+    ledger: Ledger,
+    count: Count,
+    audit: Audit = audit_nothing,
+    *,
+    clock: Callable[[], datetime] = utc_now,
 ) -> WebServer:
     """The server that the settings describe, not yet started. ConfigError where its certificates cannot be used."""
     ours = settings.stow
@@ -83,7 +90,7 @@ def web_server(
         files,
         ledger,
         read_header=read_identity,
-        now=utc_now,
+        now=clock,
         new_token=lambda: uuid.uuid4().hex,
         min_free_bytes=settings.store.min_free,
         pace=Pace(time.monotonic),

@@ -32,6 +32,9 @@ from ocunet_pacs.metrics import Metrics
 from ocunet_pacs.store.files import Files
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.ports import Count, Ledger
     from ocunet_pacs.settings import Settings
@@ -49,13 +52,13 @@ def watch(settings: Settings) -> int:
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     engine = open_database(settings)
     jobs, files = SqlJobs(engine), Files(settings.store.path)
-    files.clean_incoming(utc_now() - timedelta(hours=1))
+    files.clean_incoming(jobs.clock() - timedelta(hours=1))
     metrics = Metrics()
     wrapping = Wrapping(timeout=settings.model.decode_timeout, memory_bytes=settings.model.decode_memory)
     audit = open_audit(settings, "watch", metrics.count)
-    folders = watched_folders(settings, files, jobs, wrapping, metrics.count, audit)
+    folders = watched_folders(settings, files, jobs, wrapping, metrics.count, audit, clock=jobs.clock)
     stop_metrics = be_observed(settings, metrics, jobs, "watch")
-    housekeeping = Housekeeping()
+    housekeeping = Housekeeping(clock=jobs.clock)
     housekeeping.reap(jobs)
     housekeeping.close_studies(jobs, settings)
     housekeeping.start()
@@ -89,6 +92,8 @@ def watched_folders(
     wrapping: Wrapping,
     count: Count,
     audit: Audit = audit_nothing,
+    *,
+    clock: Callable[[], datetime] = utc_now,
 ) -> list[WatchedFolder]:
     """What looks after each folder of the settings."""
     notes = settings.store.path / "watch"
@@ -97,7 +102,7 @@ def watched_folders(
         files,
         ledger,
         read_header=read_identity,
-        now=utc_now,
+        now=clock,
         new_token=lambda: uuid.uuid4().hex,
         min_free_bytes=settings.store.min_free,
         count=count,

@@ -14,7 +14,7 @@ from ocunet_pacs.app.loops import attend, start_loops
 from ocunet_pacs.app.measured import measured
 from ocunet_pacs.app.observed import be_observed
 from ocunet_pacs.app.parts import eligibility_by, gate_rules, load_predictor, reports, routes
-from ocunet_pacs.app.process import announce_ready, stop_on_signals, utc_now, watchdog_seconds
+from ocunet_pacs.app.process import announce_ready, stop_on_signals, watchdog_seconds
 from ocunet_pacs.app.wake import Waiting, Waker
 from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.imaging.allocator import settle_allocator
@@ -69,7 +69,7 @@ def work(settings: Settings) -> int:
         jobs = SqlJobs(engine)
         audit = open_audit(settings, "work", metrics.count)
         stop_metrics = be_observed(settings, metrics, jobs, "work")
-        housekeeping = Housekeeping(jobs, metrics)
+        housekeeping = Housekeeping(jobs, metrics, clock=jobs.clock)
         housekeeping.reap(jobs)
         housekeeping.start()
         tools = _tools(settings, jobs, pool, classifier, batch_size=predictor.batch_size, metrics=metrics, audit=audit)
@@ -90,6 +90,7 @@ def work(settings: Settings) -> int:
             role="work",
             count=(8 if predictor.on_gpu else 2) if at_once == "auto" else at_once,
             stop=waiting,
+            clock=jobs.clock,
             metrics=metrics,
             patience=watchdog_seconds(),
         )
@@ -135,7 +136,7 @@ def _tools(
         routes=routes(settings),
         delivery_attempts=settings.jobs.delivery_attempts,
         batch_size=max(_AHEAD, batch_size),
-        clock=utc_now,
+        clock=jobs.clock,
         report_nothing_eligible=settings.report.nothing_eligible,
         count=metrics.count,
         observe=metrics.observe,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +17,7 @@ from ocunet_pacs.domain.job import JobKind, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from ocunet_pacs.domain.job import Job
@@ -80,7 +81,7 @@ def retry(
         msg = "name the jobs, or give --all-dead"
         raise typer.BadParameter(msg)
     with _opened(config) as store:
-        now = datetime.now(UTC)
+        now = store.clock()
         if all_dead:
             total = sum(number for (_, state), number in store.counts().items() if state is JobState.DEAD)
             job_ids = [job.id for job in store.find(state=JobState.DEAD, limit=max(total, 1))]
@@ -91,7 +92,7 @@ def retry(
 def discard(job_ids: JobIds, config: ConfigOption = None) -> None:
     """Put dead jobs away for good; their rows stay."""
     with _opened(config) as store:
-        now = datetime.now(UTC)
+        now = store.clock()
         _apply(job_ids, lambda job_id: store.discard(job_id, now), "discarded", strict=True)
 
 

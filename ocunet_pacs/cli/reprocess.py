@@ -50,7 +50,7 @@ def reprocess(
         if dry_run:
             typer.echo(f"{len(found)} studies, {sum(study.removed for study in found)} of them without files by now")
             return
-        asked = run(settings, jobs, found)
+        asked = run(settings, jobs, found, jobs.clock)
     typer.echo(f"{len(asked.jobs)} studies wait for a new revision")
     if asked.busy:
         typer.echo(f"{asked.busy} left as they are: open, waiting for an analysis already, or some of their files gone")

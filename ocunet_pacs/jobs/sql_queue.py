@@ -13,6 +13,7 @@ from sqlalchemy import and_, bindparam, case, false, func, literal, select, true
 
 from ocunet_pacs.domain.job import Job, JobKind, JobState, Later
 from ocunet_pacs.domain.ports import JobQueue
+from ocunet_pacs.jobs.clock import QueueClock
 from ocunet_pacs.jobs.columns import UtcDateTime
 from ocunet_pacs.jobs.engine import for_reading, transaction
 from ocunet_pacs.jobs.schema import jobs
@@ -31,11 +32,15 @@ _JOB = tuple(column for column in jobs.c if column is not jobs.c.hastened)
 
 
 class SqlQueue(JobQueue):
-    """`JobQueue` over an engine of `open_engine`, whose schema is up to date. Threads may share it; forks may not."""
+    """`JobQueue` over an engine of `open_engine`, whose schema is up to date. Threads may share it; forks may not.
+
+    `clock` tells the time that all hosts of this queue go by: every `now` of the queue and of the ledgers is of it.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._writing = engine
         self._reading = for_reading(engine)
+        self.clock = QueueClock(self._reading)
 
     def claim(self, kinds: Sequence[JobKind], owner: str, now: datetime, lease: timedelta) -> Job | None:
         """See `JobQueue.claim`. Rows that another worker is claiming right now are skipped, not waited for."""

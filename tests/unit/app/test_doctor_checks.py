@@ -122,7 +122,10 @@ def test_the_page_names_every_check() -> None:
         "records": [{"name": "record", "folder": "/srv"}],
         "archives": [{"name": "name", "ae_title": "A", "host": "h", "port": 1}],
     }
-    called_for = {check.name for check in checks(Path("/site.yaml"), from_tree(tree), utc_now)} | {"database pages"}
+    called_for = {check.name for check in checks(Path("/site.yaml"), from_tree(tree), utc_now)} | {
+        "database pages",
+        "database clock",
+    }
     page = (PROJECT / "docs" / "doctor.md").read_text(encoding="utf-8")
     named = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
 

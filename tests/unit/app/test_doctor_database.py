@@ -10,7 +10,13 @@ import pytest
 
 from ocunet_pacs.app import doctor_database
 from ocunet_pacs.app.doctor_checks import Level
-from ocunet_pacs.app.doctor_database import database_checks, look_at_database, look_at_pages
+from ocunet_pacs.app.doctor_database import (
+    database_checks,
+    judge_server_clock,
+    look_at_database,
+    look_at_pages,
+    look_at_server_clock,
+)
 from ocunet_pacs.jobs import migrate
 from ocunet_pacs.jobs.backup import back_up
 from ocunet_pacs.jobs.engine import open_engine
@@ -51,6 +57,13 @@ def test_a_database_that_is_well_keeps_its_rows(tmp_path: Path) -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize(("ahead", "words"), [(600.2, "600 s ahead of"), (-3.0, "3 s behind")])
+def test_clocks_apart(ahead: float, words: str) -> None:
+    found = judge_server_clock(ahead)
+    assert found.level is Level.WARNING
+    assert words in found.found
+
+
 @pytest.mark.peers
 def test_postgresql(postgres_url: str) -> None:  # noqa: F811
     empty = look_at_database(postgres_url)
@@ -61,7 +74,8 @@ def test_postgresql(postgres_url: str) -> None:  # noqa: F811
     found = look_at_database(postgres_url)
     assert found.level is Level.OK
     assert found.found.startswith("PostgreSQL ")
-    assert [check.name for check in database_checks(postgres_url)] == ["database"]
+    assert [check.name for check in database_checks(postgres_url)] == ["database", "database clock"]
+    assert look_at_server_clock(postgres_url).level is Level.OK
     engine = open_engine(postgres_url)
     with engine.begin() as connection:
         connection.exec_driver_sql(f'ALTER DATABASE "{engine.url.database}" SET default_transaction_read_only = on')
