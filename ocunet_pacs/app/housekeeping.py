@@ -159,7 +159,7 @@ class Housekeeping:
         """Remove what processes that are gone had begun to receive: now and regularly."""
 
         def task() -> str:
-            removed = files.clean_incoming(self._clock() - ABANDONED_AFTER)
+            removed = files.clean_incoming(ABANDONED_AFTER)
             return f"{removed} files removed" if removed else ""
 
         self._guarded("clean_incoming", task)()

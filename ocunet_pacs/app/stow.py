@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 import uuid
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
 from ocunet_pacs.app.audit import open_audit
 from ocunet_pacs.app.database import open_database
-from ocunet_pacs.app.housekeeping import Housekeeping
+from ocunet_pacs.app.housekeeping import ABANDONED_AFTER, Housekeeping
 from ocunet_pacs.app.observed import be_observed
 from ocunet_pacs.app.process import Watchdog, announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.app.sources import listed_rule, source_rule
@@ -48,7 +47,7 @@ def stow(settings: Settings) -> int:
     stop = stop_on_signals()
     engine = open_database(settings)
     jobs, files = SqlJobs(engine), Files(settings.store.path)
-    files.clean_incoming(jobs.clock() - timedelta(hours=1))
+    files.clean_incoming(ABANDONED_AFTER)
     metrics = Metrics()
     audit = open_audit(settings, "stow", metrics.count)
     server = web_server(settings, files, jobs, metrics.count, audit, clock=jobs.clock)

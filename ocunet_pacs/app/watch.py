@@ -9,14 +9,13 @@ from __future__ import annotations
 import signal
 import time
 import uuid
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
 from ocunet_pacs.app.audit import open_audit
 from ocunet_pacs.app.database import open_database
-from ocunet_pacs.app.housekeeping import Housekeeping
+from ocunet_pacs.app.housekeeping import ABANDONED_AFTER, Housekeeping
 from ocunet_pacs.app.observed import be_observed
 from ocunet_pacs.app.process import Watchdog, announce_ready, stop_on_signals, utc_now
 from ocunet_pacs.app.sources import source_rule
@@ -52,7 +51,7 @@ def watch(settings: Settings) -> int:
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     engine = open_database(settings)
     jobs, files = SqlJobs(engine), Files(settings.store.path)
-    files.clean_incoming(jobs.clock() - timedelta(hours=1))
+    files.clean_incoming(ABANDONED_AFTER)
     metrics = Metrics()
     wrapping = Wrapping(timeout=settings.model.decode_timeout, memory_bytes=settings.model.decode_memory)
     audit = open_audit(settings, "watch", metrics.count)

@@ -44,6 +44,9 @@ class CheckedFiles(Protocol):
     def named(self, part: str) -> Iterator[tuple[str, os.stat_result]]:
         """Key and status of every file of that part."""
 
+    def now(self) -> datetime:
+        """The time by which files have their ages."""
+
     def path(self, key: str) -> Path:
         """Where the file lies."""
 
@@ -90,7 +93,7 @@ class Consistency:
             for rows in self._pages(owner):
                 self._check_rows(owner, rows)
         for owner, age in ((FileOwner.INSTANCES, SETTLED_AFTER), (FileOwner.RESULTS, RESULTS_SETTLED_AFTER)):
-            settled = self._settled(owner, self._now() - age)
+            settled = self._settled(owner, self._files.now() - age)
             while not self._stopping() and (keys := list(islice(settled, _PAGE))):
                 self._check_files(owner, keys)
         return self.found

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from ocunet_pacs.store.pseudonyms import pseudonym, shared_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
+    from datetime import timedelta
 
 STORE_PARTS = ("instances", "results")
 """The folders of files that have a name."""
@@ -171,12 +172,26 @@ class Files:
                 except FileNotFoundError:
                     continue
 
-    def clean_incoming(self, before: datetime) -> int:
-        """Remove what lies in `incoming` and was last written before `before`; how many files that were.
+    def now(self) -> datetime:
+        """What the store's file system takes for the time, aware, UTC: the one to compare its files' ages with.
 
-        Called at start with a time well before the start: other listeners may be receiving into the same folder.
+        On a store that several hosts share it is neither this host's time nor the database's.
+        """
+        temporary = self.incoming / f"{os.getpid()}-{os.urandom(8).hex()}.probe"
+        with as_store_error("read the time of the file system"):
+            try:
+                temporary.touch(mode=0o600, exist_ok=False)
+                return datetime.fromtimestamp(temporary.stat().st_mtime, UTC)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def clean_incoming(self, age: timedelta) -> int:
+        """Remove what lies in `incoming` and was last written longer ago than `age`; how many files that were.
+
+        Other listeners may be receiving into the same folder: `age` is far longer than they go without writing.
         """
         removed = 0
+        before = self.now() - age
         with as_store_error("clean the incoming folder"):
             for entry in os.scandir(self.incoming):
                 try:

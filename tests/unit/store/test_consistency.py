@@ -50,7 +50,7 @@ class House:
         return key
 
     def touch(self, key: str, age: timedelta) -> None:
-        moment = (NOW - age).timestamp()
+        moment = (self.files.now() - age).timestamp()
         os.utime(self.files.path(key), (moment, moment))
 
     def receive(self, uid: str, study: str = "1.2", patient: str = "roe") -> str:
@@ -64,8 +64,8 @@ class House:
         assert self.jobs.record_instance(received, self.files.has)
         return key
 
-    def check(self, **more: Any) -> Counter[str]:
-        return Consistency(self.files, self.jobs, self.jobs, read_header=read_header, now=lambda: NOW, **more).check()
+    def check(self, *, now: datetime = NOW, **more: Any) -> Counter[str]:
+        return Consistency(self.files, self.jobs, self.jobs, read_header=read_header, now=lambda: now, **more).check()
 
     def finish(self) -> Output:
         """Analyse what is open: the report, stored."""
@@ -210,6 +210,16 @@ def test_results_without_rows_are_litter_after_a_day(house: House) -> None:
     assert not house.files.has(litter)
     assert report is not None
     assert house.files.has(report.file_key)
+
+
+@pytest.mark.parametrize("ahead", [-30 * DAY, 30 * DAY])
+def test_no_clock_but_the_file_systems_says_what_is_litter(house: House, ahead: timedelta) -> None:
+    fresh, litter = house.files.result_key("2.25.7"), house.files.result_key("2.25.8")
+    for key, age in ((fresh, timedelta()), (litter, 2 * DAY)):
+        house.files.put(key, b"a heatmap")
+        house.touch(key, age)
+    assert house.check(now=house.files.now() + ahead) == {"result_without_row": 1}
+    assert house.files.has(fresh)
 
 
 def test_a_result_that_is_lost_is_marked(house: House) -> None:

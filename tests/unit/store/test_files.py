@@ -128,7 +128,7 @@ def test_cleaning_spares_what_was_written_lately(files: Files) -> None:
     old, new = received(files, token="a" * 32), received(files, token="b" * 32)
     an_hour_ago = (datetime.now(UTC) - timedelta(hours=1)).timestamp()
     os.utime(old.path, (an_hour_ago, an_hour_ago))
-    assert files.clean_incoming(before=datetime.now(UTC) - timedelta(minutes=30)) == 1
+    assert files.clean_incoming(timedelta(minutes=30)) == 1
     assert list(files.incoming.iterdir()) == [new.path]
 
 
