@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench peers pictures statement release licences audit format clean
+.PHONY: demo test check bench soak peers pictures statement release licences audit format clean
 
 demo: $(VENV)/.ready-run
 	rm -rf demo-out
@@ -22,6 +22,10 @@ check: $(VENV)/.ready
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# Half an hour of load and faults; docs/soak.md.
+soak: $(VENV)/.ready peers
+	$(BIN)/python -m tests.soak $(ARGS)
 
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .

