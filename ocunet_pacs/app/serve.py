@@ -52,6 +52,8 @@ SILENT_SECONDS = MappingProxyType(
     {"listen": 60.0, "stow": 60.0, "watch": 180.0, "work": 600.0, "deliver": 600.0, "shadow run": 600.0}
 )
 """How long each command may give no sign of life before it counts as hung; WatchdogSec= of its unit is the same."""
+START_SECONDS = MappingProxyType({**dict.fromkeys(SILENT_SECONDS, 300.0), "shadow run": 600.0})
+"""How long each may take to be ready: a device that hung once may hang what is started next, before it can say so."""
 
 
 @dataclass
@@ -159,7 +161,8 @@ class _Supervisor:
                 if status:
                     break
                 self._hear(notices)
-            return self._end() or status
+        # Nobody listens any more: a role that still has something to say is told so, and does not wait to be heard.
+        return self._end() or status
 
     def _look_after(self, role: _Role) -> int:
         """Start or restart the role where needed; non-zero when it cannot run at all, and others need it."""
@@ -204,7 +207,7 @@ class _Supervisor:
             process_group=0,  # Ctrl-C reaches this process alone; it passes the stop on
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - this process has one thread
         )
-        role.started = now
+        role.started = role.heard = now
         self._log.info("role_started", role_name=role.name, pid=role.process.pid)
 
     def _hear(self, notices: socket.socket) -> None:
@@ -232,13 +235,14 @@ class _Supervisor:
             systemd.notify("WATCHDOG=1")
 
     def _end_what_hangs(self) -> None:
-        """Kill roles that were ready and give no sign of life any more; they are started again like any that died."""
+        """Kill roles that do not get ready, or give no sign of life any more; they start again like any that died."""
         now = time.monotonic()
         for role in self._roles:
-            if role.process is not None and role.ready and now - role.heard > SILENT_SECONDS[role.command]:
-                self._log.error("role_hung", role_name=role.name, after=SILENT_SECONDS[role.command])
+            patience = (SILENT_SECONDS if role.ready else START_SECONDS)[role.command]
+            if role.process is not None and now - role.heard > patience:
+                self._log.error("role_hung", role_name=role.name, after=patience, ready=role.ready)
                 role.process.kill()
-                role.ready = False
+                role.ready, role.heard = False, now
 
     def _end(self) -> int:
         """Stop every role and wait for it; non-zero when one did not end well."""

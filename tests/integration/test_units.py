@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from ocunet_pacs.app.serve import SILENT_SECONDS
+from ocunet_pacs.app.serve import SILENT_SECONDS, START_SECONDS
 from ocunet_pacs.cli.main import app
 from ocunet_pacs.settings import Settings, from_tree
 from tests import units
@@ -108,6 +108,19 @@ def test_serve_and_systemd_wait_equally_long_for_a_sign_of_life():
             found[command] = units.seconds(watchdog)
     del found["serve"]
     assert found == dict(SILENT_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("unit", "command"),
+    [
+        ("ocunet-pacs.service", "work"),
+        ("ocunet-pacs-worker@.service", "work"),
+        ("ocunet-pacs-shadow.service", "shadow run"),
+    ],
+)
+def test_serve_and_systemd_wait_equally_long_for_a_model_that_loads(unit, command):
+    (start,) = units.values(unit, "TimeoutStartSec")
+    assert units.seconds(start) == START_SECONDS[command]
 
 
 def _disarm(command: Any) -> None:

@@ -31,6 +31,22 @@ signal.pause()
 """
 REFUSES = "raise SystemExit(2)"
 CRASHES = "raise SystemExit(7)"
+TALKS_AT_ITS_END = """
+import os, signal, socket
+def end(*_):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as said:
+        for _ in range(2000):  # more than any kernel keeps for somebody who does not listen
+            try:
+                said.sendto(b"X_ROLE_ALIVE=listen", ADDRESS)
+            except ConnectionRefusedError:
+                pass
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as said:
+    said.sendto(b"X_ROLE_READY=listen", ADDRESS)
+signal.pause()
+"""
+STARTS_FOR_EVER = "import signal; signal.pause()"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); open({file!r}, 'w').close(); signal.pause()"
 
 
@@ -42,7 +58,7 @@ class Tree(serve._Supervisor):
     def _start(self, role: serve._Role, now: float) -> None:
         program = self.programs[role.name].replace("ADDRESS", repr(self._address.encode()))
         role.process = subprocess.Popen([sys.executable, "-S", "-c", program])
-        role.started = now
+        role.started = role.heard = now
         self._log.info("role_started", role_name=role.name)
 
 
@@ -54,11 +70,13 @@ def stop() -> Iterator[StopFlag]:
     os.close(flag._writer)
 
 
-def run_with(shadow: str, stop: StopFlag, until: Callable[[Events, Tree], bool]) -> tuple[int, Events, Tree]:
+def run_with(
+    shadow: str, stop: StopFlag, until: Callable[[Events, Tree], bool], listen: str = WORKS
+) -> tuple[int, Events, Tree]:
     """A service of one role that works, and a shadow; stopped as soon as `until` holds. Its exit status."""
     roles = [serve._Role("listen", "listen"), serve._Role("shadow", "shadow run", optional=True)]
     tree = Tree(roles, None, stop)
-    tree.programs = {"listen": WORKS, "shadow": shadow}
+    tree.programs = {"listen": listen, "shadow": shadow}
 
     with capture_logs() as events:
 
@@ -144,3 +162,22 @@ def test_one_that_gives_no_sign_of_life_is_ended_and_started_again(
     died = next(one for one in events if one["event"] == "role_died")
     assert (died["role_name"], died["code"]) == ("listen", -9)
     assert names(events, "role_started")[:3] == ["listen", "shadow", "listen"]
+
+
+def test_one_that_never_gets_ready_is_ended_and_started_again(stop: StopFlag, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "START_SECONDS", {"listen": 60.0, "shadow run": 0.2})
+    status, events, _ = run_with(STARTS_FOR_EVER, stop, lambda e, _: names(e, "role_started")[2:] != [])
+    assert status == 0
+    assert names(events, "role_hung")[:1] == ["shadow"]
+    assert names(events, "role_started")[:3] == ["listen", "shadow", "shadow"]
+
+
+def test_roles_that_have_much_to_say_at_their_end_are_not_held_up_by_it(stop: StopFlag) -> None:
+    def shadow_was_started(events: Events, tree: Tree) -> bool:
+        return "shadow" in names(events, "role_started")
+
+    status, _, tree = run_with(WORKS, stop, shadow_was_started, TALKS_AT_ITS_END)
+    assert status == 0
+    process = tree._roles[0].process
+    assert process is not None
+    assert process.returncode == 0
