@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ocunet_pacs.domain.backlog import Backlog, DestinationBacklog, KindBacklog
 from ocunet_pacs.domain.job import JobKind, JobState
-from ocunet_pacs.jobs.memory_shadows import MemoryShadows
+from ocunet_pacs.jobs.memory_drift import MemoryDrift
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.ledger import DeliveryRow
 
 
-class MemoryBacklog(MemoryShadows):
+class MemoryBacklog(MemoryDrift):
     """The method of `BacklogReader`."""
 
     def backlog(self, now: datetime) -> Backlog:

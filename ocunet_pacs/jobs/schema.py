@@ -8,6 +8,9 @@
     destinations                  how each destination stands
     housekeeping                  when each task of housekeeping last ran, and how it went
     backfill_studies              past studies of archives, and where their fetching stands
+    cameras ──< observations      what was measured of their photographs, for the drift watch
+       ├─────< drift_baselines    what that is compared with
+       └─────< drift_findings     what the nights found
 
 States of a job are drawn in `domain/job.py`, those of a past study in `domain/backfill.py`, those of a shadow in
 `domain/shadow.py`; the other rows have these:
@@ -38,7 +41,7 @@ States of a job are drawn in `domain/job.py`, those of a past study in `domain/b
 
 No column holds patient data: UIDs, application entity titles, keys, times, and sentences of ours. `result` holds scores
 and reasons, by UID. `patient_digest` keeps two patients apart and cannot be turned back without the store's own key; it
-is empty in rows that are older than the column.
+is empty in rows that are older than the column. A camera is a device of the site.
 """
 
 from __future__ import annotations
@@ -48,10 +51,12 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     Float,
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -62,6 +67,7 @@ from sqlalchemy import (
 )
 
 from ocunet_pacs.domain.backfill import BackfillState
+from ocunet_pacs.domain.drift import Part
 from ocunet_pacs.domain.job import JobKind, JobState
 from ocunet_pacs.domain.labels import Urgency
 from ocunet_pacs.domain.result import OutputKind
@@ -366,4 +372,66 @@ shadow_scores = Table(
     # Serves the look-up by shadow.
     UniqueConstraint("shadow_id", "sop_instance_uid", "frame"),
     CheckConstraint("(scores IS NULL) = (reason IS NOT NULL)", name="scored_or_not"),
+)
+
+cameras = Table(
+    "cameras",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("digest", String(16), nullable=False, unique=True),
+    Column("words", Sentence(), nullable=False, comment="what it is called"),
+    Column("first_seen_at", UtcDateTime(), nullable=False),
+    Column("last_seen_at", UtcDateTime(), nullable=False),
+    Column("reference_since", UtcDateTime(), comment="its reference is made of photographs since then; NULL: of all"),
+)
+
+observations = Table(
+    "observations",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("instance_id", ID, ForeignKey("instances.id"), nullable=False),
+    Column("frame", Integer, nullable=False, comment="from 1; 0: the only one of its instance"),
+    Column("camera_id", ID, ForeignKey("cameras.id"), nullable=False),
+    Column("observed_at", UtcDateTime(), nullable=False),
+    Column("bundle_digest", String(64), nullable=False, comment="whose scores these are"),
+    Column("numbers", Text, nullable=False, comment="JSON: measures and scores by what they are called"),
+    Column("refused", String(), nullable=False, comment="code of why its pixels kept it from being scored, or empty"),
+    Column("pattern", LargeBinary, nullable=False, comment="a byte for each cell (imaging/appearance.py)"),
+    # Unique: another revision of the study measures the same pixels.
+    UniqueConstraint("instance_id", "frame"),
+)
+# A night: what one camera took lately.
+Index("ix_observations_camera", observations.c.camera_id, observations.c.observed_at)
+# Housekeeping: the oldest.
+Index("ix_observations_observed_at", observations.c.observed_at)
+
+drift_baselines = Table(
+    "drift_baselines",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("camera_id", ID, ForeignKey("cameras.id"), nullable=False),
+    Column("part", short_word(Part, "part"), nullable=False),
+    Column("bundle_digest", String(64), nullable=False, comment="of the scores; empty where pixels are compared"),
+    Column("until", UtcDateTime(), nullable=False, comment="when the last of its photographs was analysed"),
+    Column("content", Text, nullable=False, comment="JSON (drift/reference.py)"),
+    UniqueConstraint("camera_id", "part", "bundle_digest"),
+)
+
+drift_findings = Table(
+    "drift_findings",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("day", Date, nullable=False, comment="on which the night's run was due"),
+    Column("ran_at", UtcDateTime(), nullable=False),
+    Column("camera_id", ID, ForeignKey("cameras.id"), nullable=False),
+    Column("part", short_word(Part, "part"), nullable=False),
+    Column("measure", String(), nullable=False),
+    Column("value", Float, nullable=False),
+    Column("most", Float, nullable=False, comment="what it has to pass to be an alert"),
+    Column("alert", Boolean(create_constraint=False), nullable=False),
+    Column("photographs", Integer, nullable=False, comment="of the night"),
+    Column("studies", Integer, nullable=False, comment="how many studies they are of"),
+    Column("words", Sentence(), nullable=False),
+    # Unique: two processes that do the same night do no harm. Serves the look-up of the last nights, too.
+    UniqueConstraint("day", "camera_id", "part", "measure"),
 )

@@ -1,4 +1,4 @@
-"""Queue, ledger, upkeep and shadows in one object over one engine, with what operators ask about a job."""
+"""Queue, ledger, upkeep, shadows and drift in one object over one engine, with what operators ask about a job."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ocunet_pacs.jobs.engine import transaction
 from ocunet_pacs.jobs.migrate import current_revision
 from ocunet_pacs.jobs.schema import analyses, deliveries, jobs, outputs, shadows, studies
 from ocunet_pacs.jobs.sql_backlog import SqlBacklog
+from ocunet_pacs.jobs.sql_drift import SqlDrift
 from ocunet_pacs.jobs.sql_ledger import SqlLedger
 from ocunet_pacs.jobs.sql_queue import SqlQueue
 from ocunet_pacs.jobs.sql_shadows import SqlShadows
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.job import Job
 
 
-class SqlJobs(SqlQueue, SqlLedger, SqlUpkeep, SqlShadows, SqlBacklog):
-    """`JobQueue`, `Ledger`, `Upkeep`, `ShadowLedger` and `BacklogReader` over an engine of `open_engine`.
+class SqlJobs(SqlQueue, SqlLedger, SqlUpkeep, SqlShadows, SqlDrift, SqlBacklog):
+    """The ports of queue, ledger, upkeep, shadows, drift and backlog over an engine of `open_engine`.
 
     Threads may share it; a fork opens its own.
     """

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from ocunet_pacs.domain.drift import Camera
 from ocunet_pacs.domain.errors import BadInput
 from ocunet_pacs.domain.result import ImageResult
 from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.pipeline.ahead import read_ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ocunet_pacs.domain.gates import Verdict
@@ -69,14 +70,34 @@ class Examined:
     stations: frozenset[str] = frozenset()
     """Station Names of the machines that took them."""
     spent: Spent = field(default_factory=Spent, compare=False)
+    seen: Mapping[tuple[str, int | None], Seen] = field(default_factory=dict)
+    """By SOP Instance UID and frame, of photographs that eligibility lets be scored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How one frame looks, and which camera took it: for the drift watch."""
+
+    camera: Camera
+    appearance: tuple[tuple[str, float], ...]
+    pattern: bytes
 
 
 @dataclass(slots=True)
 class _Noted:
-    """What headers said, so far."""
+    """What headers said, so far, and how frames look, by SOP Instance UID and frame."""
 
     stereo_pairs: list[tuple[str, str]] = field(default_factory=list)
     stations: set[str] = field(default_factory=set)
+    seen: dict[tuple[str, int | None], Seen] = field(default_factory=dict)
+
+    def see(self, image: ImageResult, photograph: Photograph, header: ImageHeader, sender: str) -> None:
+        if photograph.pattern is not None:
+            camera = Camera.of(
+                header.manufacturer, header.model_name, header.device_serial, header.station_name, sender
+            )
+            seen = Seen(camera, photograph.appearance, photograph.pattern.tobytes())
+            self.seen[image.sop_instance_uid, image.frame] = seen
 
 
 def examine(
@@ -112,7 +133,9 @@ def examine(
             if len(scoring.batch) >= batch_size:
                 scoring.flush()
     scoring.flush()
-    return Examined(tuple(scoring.results), tuple(noted.stereo_pairs), frozenset(noted.stations), scoring.spent)
+    return Examined(
+        tuple(scoring.results), tuple(noted.stereo_pairs), frozenset(noted.stations), scoring.spent, noted.seen
+    )
 
 
 @dataclass
@@ -196,7 +219,7 @@ def _read(
     elif verdict.afterwards is not None:
         yield from _stopped_afterwards(_frames(source, reader, header, verdict), blank, verdict.afterwards)
     else:
-        yield from _frames(source, reader, header, verdict)
+        yield from _frames(source, reader, header, verdict, noted)
 
 
 def _stopped_afterwards(
@@ -215,7 +238,7 @@ def _stopped_afterwards(
 
 
 def _frames(
-    source: Source, reader: PhotographReader, header: ImageHeader, verdict: Verdict
+    source: Source, reader: PhotographReader, header: ImageHeader, verdict: Verdict, noted: _Noted | None = None
 ) -> Generator[tuple[ImageResult, Photograph | None]]:
     """Frame by frame: with its pixels where they pass, else with the reasons why they do not."""
     several = header.number_of_frames > 1
@@ -231,6 +254,8 @@ def _frames(
         for photograph in reader.photographs(source.path):
             frame += 1
             image = replace(result(frame), quality=photograph.quality)
+            if noted is not None:
+                noted.see(image, photograph, header, source.sender)
             reasons, despite = verdict.of_pixels(photograph)
             if reasons:
                 yield replace(image, reasons=reasons), None

@@ -17,6 +17,7 @@ import structlog
 from structlog.contextvars import bind_contextvars
 
 from ocunet_pacs.domain.audit import Accessed, Patient, audit_nothing, no_patient_number
+from ocunet_pacs.domain.drift import watch_nothing
 from ocunet_pacs.domain.errors import InvalidReport
 from ocunet_pacs.domain.job import Done, JobKind, Never, Outcome
 from ocunet_pacs.domain.ledger import Finish
@@ -28,6 +29,7 @@ from ocunet_pacs.logs import Study
 from ocunet_pacs.pipeline.account import count_images, reasons_of, sentence
 from ocunet_pacs.pipeline.examine import Source, examine
 from ocunet_pacs.pipeline.make import Earlier, Making, predecessor
+from ocunet_pacs.pipeline.observing import observations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ocunet_pacs.domain.audit import Audit
+    from ocunet_pacs.domain.drift import Watch
     from ocunet_pacs.domain.gates import Verdict
     from ocunet_pacs.domain.job import Job
     from ocunet_pacs.domain.labels import Urgency
@@ -95,6 +98,10 @@ class AnalysisTools:
     patient_number: Callable[[Path], str] = no_patient_number
     """Patient ID of an image, where the audit trail has those."""
     observe: Observe = observe_nothing
+    watch: Watch = watch_nothing
+    """Where what was measured of today's photographs is kept, for the drift watch."""
+    archives: frozenset[str] = frozenset()
+    """Names of sources whose photographs are of the past."""
 
 
 def assemble(
@@ -161,7 +168,11 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
         )
         came_from = frozenset(name for i in instances for name in (i.source, i.source_ae_title) if name)
         reporting = time.monotonic()
-        _finish(job, tools, row, sources, _Found(examined, pictures, came_from, began), alive)
+        finish = _finish(job, tools, row, sources, _Found(examined, pictures, came_from, began), alive)
+        # What was asked for anew, and what comes from an archive, does not say how a camera is today.
+        if finish is Finish.APPLIED and job.priority >= 0:
+            today = [instance for instance in instances if instance.source not in tools.archives]
+            tools.watch(observations(today, examined), tools.classifier.bundle.digest)
         spent = examined.spent
         tools.observe("analysis_seconds", spent.reading, part="reading")
         tools.observe("analysis_seconds", spent.inference, part="inference")
@@ -189,7 +200,7 @@ def _finish(
     sources: list[Source],
     found: _Found,
     alive: Callable[[], None],
-) -> None:
+) -> Finish:
     """Make the results, and keep them in one transaction; again where another revision finished meanwhile."""
     images = found.examined.images
     key = work_key(
@@ -256,6 +267,7 @@ def _finish(
         operating_point=result.bundle.operating_point,
         trained=result.bundle.trained,
     )
+    return finish
 
 
 def accessed(row: AnalysisRow, sources: list[Source], patient_number: Callable[[Path], str]) -> Accessed:

@@ -306,6 +306,31 @@ def test_on_the_way_down_go_shadows_and_nothing_else(new_engine: Callable[[], En
     assert rows(engine) == before
 
 
+DRIFT_ROWS = """
+INSERT INTO cameras (id, digest, words, first_seen_at, last_seen_at)
+  VALUES (1, 'abc', 'Acme Retina 7', '2024-05-01 08:03:00', '2024-05-01 08:03:00');
+INSERT INTO observations (id, instance_id, frame, camera_id, observed_at, bundle_digest, numbers, refused, pattern)
+  VALUES (1, 1, 0, 1, '2024-05-01 08:03:00', 'abc', '[]', '', '');
+INSERT INTO drift_baselines (id, camera_id, part, bundle_digest, until, content)
+  VALUES (1, 1, 'image', '', '2024-05-01 08:03:00', '{}');
+INSERT INTO drift_findings (id, day, ran_at, camera_id, part, measure, value, most, alert, photographs, studies, words)
+  VALUES (1, '2024-05-01', '2024-05-01 08:03:00', 1, 'image', 'red', 0.1, 0.25, FALSE, 1, 1, '')
+"""
+
+
+def test_on_the_way_down_goes_the_drift_watch_and_nothing_else(new_engine: Callable[[], Engine]) -> None:
+    engine = at_first_schema(new_engine())
+    migrate.upgrade_to(engine, "0005")
+    looked, before = shape(engine), everything(engine)
+    migrate.upgrade_to(engine, "0006")
+    with engine.begin() as connection:
+        for statement in DRIFT_ROWS.split(";"):
+            connection.execute(text(statement.replace(":", r"\:")))
+    migrate.downgrade(engine, "0005")
+    assert shape(engine) == looked
+    assert everything(engine) == before
+
+
 def written_by_release_0004(engine: Engine) -> dict[str, list[dict[str, object]]]:
     """Load what that release wrote by its own code; every row of every table."""
     assert migrate.upgrade_to(engine, "0004") == "0004"
@@ -383,6 +408,7 @@ def problems(engine: Engine) -> list[str]:
         "INSERT INTO shadow_scores (id, shadow_id, sop_instance_uid, frame, scores) VALUES (1, 9, '1.1', 0, '[]')",
         "INSERT INTO shadow_scores (id, shadow_id, sop_instance_uid, frame) VALUES (1, 1, '1.1', 0)",
         "UPDATE jobs SET kind = 'film' WHERE id = 1",
+        "INSERT INTO drift_baselines (camera_id, part, bundle_digest, until, content) VALUES (9, 'image', '', 0, '')",
         "UPDATE outputs SET kind = 'film' WHERE id = 1",
         "UPDATE analyses SET urgency = 'rather' WHERE id = 1",
         "INSERT INTO commitment_requests (transaction_uid, delivery_id) VALUES ('2.25.9', 99)",
