@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ocunet_pacs.audit.targets import Target
+    from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.ports import Count
     from ocunet_pacs.settings import Settings
 
@@ -75,14 +76,30 @@ def open_audit(settings: Settings, role: str, count: Count) -> Trail | NoTrail:
             count=count,
         )
         trail.start()
-        seal = Files(settings.store.path).pseudonym
-        found = changes(folder / f"{file_name(host)}-settings.json", _digests(settings, seal))
+        tell_changes(settings, trail)
     except (OSError, StoreError) as error:
         structlog.get_logger().error("audit_not_kept", problem=str(error), folder=str(folder))
         return NoTrail()
-    for alert in found:
-        trail(alert)
     return trail
+
+
+def tell_changes(settings: Settings, audit: Audit) -> None:
+    """Tell what is different in settings that were just read, once on this host. OSError, StoreError."""
+    noted = settings.store.path / "audit" / f"{file_name(socket.gethostname())}-settings.json"
+    for alert in changes(noted, _digests(settings, Files(settings.store.path).pseudonym)):
+        audit(alert)
+
+
+def telling_changes(audit: Trail | NoTrail) -> Callable[[Settings], None]:
+    """The same for settings that are read while the role runs, where there is an audit trail; never raises."""
+
+    def tell(settings: Settings) -> None:
+        try:
+            tell_changes(settings, audit)
+        except (OSError, StoreError) as error:
+            structlog.get_logger().error("audit_not_kept", problem=str(error))
+
+    return (lambda _settings: None) if isinstance(audit, NoTrail) else tell
 
 
 def parties(settings: Settings) -> dict[str, Party]:

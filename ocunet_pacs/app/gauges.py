@@ -67,7 +67,7 @@ class AskedGauges(Collector):
 
 
 def asked_gauges(
-    settings: Settings,
+    in_force: Callable[[], Settings],
     jobs: SqlJobs,
     files: Files,
     *,
@@ -75,8 +75,7 @@ def asked_gauges(
     ready: Readiness,
     now: Callable[[], datetime],
 ) -> AskedGauges:
-    """All gauges of `ASKED`, of this site."""
-    names = [one.name for one in settings.outgoing]
+    """All gauges of `ASKED`, of this site, by the settings that count when they are asked."""
 
     def health() -> Values:
         checks: Samples = {(name,): float(check.ok) for name, check in ready.checks().items()}
@@ -85,11 +84,13 @@ def asked_gauges(
     def queue() -> Values:
         moment = now()
         found = jobs.backlog(moment)
+        names = [one.name for one in in_force().outgoing]
         states = destination_values(names, found.destinations, jobs.destination_states(), moment)
         ahead: Samples = {(): jobs.clock.host_is_ahead().total_seconds()}
         return queue_values(found, moment) | states | {"host_clock_ahead_seconds": ahead}
 
     def disk() -> Values:
+        settings = in_force()
         place = database_file(settings)
         beside: Samples = {} if place is None else {(): float(free_beside(place))}
         return {

@@ -2,6 +2,7 @@
 
 Every role may run it, on any number of hosts: each task is one guarded statement a row, so two at once do no harm. How
 each task last went is on record in the database, for `status`; one that had nothing to do writes there once a minute.
+`in_force` gives the settings that count at each run.
 """
 
 from __future__ import annotations
@@ -86,15 +87,19 @@ class Housekeeping:
         self._guarded("reap", task)()
         self._every(REAP_EVERY, "reap", task)
 
-    def close_studies(self, ledger: Ledger, settings: Settings, wake: Callable[[], None] = lambda: None) -> None:
+    def close_studies(
+        self, ledger: Ledger, in_force: Callable[[], Settings], wake: Callable[[], None] = lambda: None
+    ) -> None:
         """Turn complete studies into analysis jobs; `wake` tells the workers."""
-        rule = AssemblyRule(settings.assembly.force_after, settings.jobs.analysis_attempts)
+        settings = in_force()
         quiet_periods = (source.quiet_period for source in settings.sources if source.quiet_period is not None)
         shortest = min([settings.assembly.quiet_period, *quiet_periods])
         # Often enough that the look adds little to the quiet period; it asks an index of the studies that are open.
         interval = min(max(shortest / 10, timedelta(seconds=0.1)), timedelta(seconds=0.25))
 
         def task() -> str:
+            settings = in_force()
+            rule = AssemblyRule(settings.assembly.force_after, settings.jobs.analysis_attempts)
             closed = assemble(ledger, rule, self._clock(), self._count, self._observe)
             if closed:
                 wake()
@@ -102,16 +107,17 @@ class Housekeeping:
 
         self._every(interval, "close_studies", task)
 
-    def remove_files(self, files: Files, upkeep: Upkeep, settings: Settings) -> None:
+    def remove_files(self, files: Files, upkeep: Upkeep, in_force: Callable[[], Settings]) -> None:
         """Remove files that are old, or that are in the way, and that nobody needs.
 
         Without a destination nothing: the store then holds the only copy of the results.
         """
-        if not settings.destinations:
-            return
-        rule = RetentionRule(settings.retention.keep, settings.retention.keep_free)
 
-        def task() -> str:
+        def task() -> str | None:
+            settings = in_force()
+            if not settings.destinations:
+                return None
+            rule = RetentionRule(settings.retention.keep, settings.retention.keep_free)
             removed = remove_files(
                 files, upkeep, rule, now=self._clock(), count=self._count, stopping=self._stopping.is_set
             )
@@ -165,11 +171,11 @@ class Housekeeping:
         self._guarded("clean_incoming", task)()
         self._every(CLEAN_EVERY, "clean_incoming", task)
 
-    def remove_looks(self, looks: ShadowLedger, settings: Settings) -> None:
+    def remove_looks(self, looks: ShadowLedger, in_force: Callable[[], Settings]) -> None:
         """Remove what candidates said long ago, whether or not one is in the shadow now."""
 
         def task() -> str:
-            before, removed = self._clock() - settings.shadow.keep, 0
+            before, removed = self._clock() - in_force().shadow.keep, 0
             while not self._stopping.is_set():
                 some = looks.remove_looks(before, _LOOKS_AT_ONCE)
                 removed += some

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ocunet_pacs.app.audit import open_audit
+from ocunet_pacs.app.audit import open_audit, telling_changes
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.observed import be_observed
-from ocunet_pacs.app.process import FIRST_LISTENER, Watchdog, announce_ready, role_name, stop_on_signals
+from ocunet_pacs.app.process import FIRST_LISTENER, Watchdog, role_name, stop_on_signals
+from ocunet_pacs.app.reload import TakenUp
 from ocunet_pacs.app.sources import listed_rule, source_rule
 from ocunet_pacs.app.wake import Waker
 from ocunet_pacs.domain.errors import ConfigError
@@ -29,16 +30,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ocunet_pacs.app.process import StopFlag
+    from ocunet_pacs.app.reload import Reloading
     from ocunet_pacs.domain.ports import Ledger
     from ocunet_pacs.settings import Settings
+    from ocunet_pacs.settings.changing import Change
 
 _PORT_PATIENCE = 20
 """Tries, half a second apart, for a port that the process before us has not let go of yet."""
+_DOING = "receiving by C-STORE"
 
 
-def listen(settings: Settings) -> int:
+def listen(reloading: Reloading) -> int:
     """Run until asked to stop; the exit status. ConfigError when a port or the TLS files cannot be used."""
-    stop = stop_on_signals()
+    stop, settings = stop_on_signals(), reloading.settings
     engine = open_database(settings)
     jobs, files = SqlJobs(engine), Files(settings.store.path)
     metrics = Metrics()
@@ -57,21 +61,24 @@ def listen(settings: Settings) -> int:
     if not _start(listener, stop):
         audit.close()
         return 0
-    stop_metrics = be_observed(settings, metrics, jobs, "listen")
+    stop_metrics = be_observed(reloading.in_force, metrics, jobs, "listen")
     housekeeping = Housekeeping(jobs, metrics, clock=jobs.clock)
     if role_name("listen") in {"listen", FIRST_LISTENER}:
         housekeeping.reap(jobs)
-        housekeeping.close_studies(jobs, settings, Waker(settings.store.path, "work"))
+        housekeeping.close_studies(jobs, reloading.in_force, Waker(settings.store.path, "work"))
         housekeeping.clean_incoming(files)
-        housekeeping.remove_files(files, jobs, settings)
+        housekeeping.remove_files(files, jobs, reloading.in_force)
         housekeeping.measure_store(files)
         housekeeping.check_store(files, jobs, read_identity)
-        housekeeping.remove_looks(jobs, settings)
+        housekeeping.remove_looks(jobs, reloading.in_force)
     housekeeping.start()
-    announce_ready("listen", "receiving by C-STORE")
-    watchdog = Watchdog("listen", metrics)
-    while not stop.wait(1.0):
-        watchdog.beat()
+    reloading.ready(_DOING)
+
+    def take_up(change: Change) -> TakenUp:
+        listener.change(listener_config(change.settings))
+        return TakenUp(_DOING)
+
+    reloading.until(stop, take_up, changed=telling_changes(audit), beat=Watchdog("listen", metrics).beat)
     listener.stop()
     housekeeping.stop()
     audit.close()

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.job import Job, JobKind, Outcome
     from ocunet_pacs.domain.ports import JobQueue
     from ocunet_pacs.metrics import Metrics
-    from ocunet_pacs.model.batching import BatchingClassifier
     from ocunet_pacs.pipeline.loop import StopFlag
     from ocunet_pacs.settings import Settings
 
@@ -43,11 +42,13 @@ def start_loops(
     poll: timedelta | None = None,
     may_claim: Callable[[], bool] = lambda: True,
     patience: float | None = None,
+    first: int = 0,
 ) -> list[threading.Thread]:
     """Start `count` loops over the jobs of one kind; they end when `stop` is set. The threads, to be waited for.
 
-    They are daemons: one that hangs in a driver must not keep the process from ending. `clock` is the queue's;
-    `poll` in place of the settings' interval; `may_claim` as for `Loop`, `patience` as for `Watchdog`.
+    They are numbered from `first`, and daemons: one that hangs in a driver must not keep the process from ending.
+    `clock` is the queue's, `poll` in place of the settings' interval; `may_claim` as for `Loop`, `patience` as for
+    `Watchdog`.
     """
     watchdog = Watchdog(role, metrics, patience)
 
@@ -68,7 +69,9 @@ def start_loops(
             observe=metrics.observe,
         ).run()
 
-    threads = [threading.Thread(target=run, args=(n,), name=f"{role}-{n}", daemon=True) for n in range(count)]
+    threads = [
+        threading.Thread(target=run, args=(n,), name=f"{role}-{n}", daemon=True) for n in range(first, first + count)
+    ]
     for thread in threads:
         thread.start()
     return threads
@@ -76,8 +79,7 @@ def start_loops(
 
 def attend(
     threads: Sequence[threading.Thread],
-    classifier: BatchingClassifier,
-    hung_after: timedelta,
+    is_hung: Callable[[], bool],
     metrics: Metrics,
     role: str,
 ) -> None:
@@ -87,8 +89,8 @@ def attend(
     """
     said = float("-inf")
     while any(thread.is_alive() for thread in threads):
-        if classifier.is_hung:
-            structlog.get_logger().error("device_hung", after=hung_after.total_seconds())
+        if is_hung():
+            structlog.get_logger().error("device_hung")
             os._exit(EXIT_HUNG)  # a thread that hangs in a driver ends in no other way; the reaper sees to its jobs
         if time.monotonic() - said >= 1.0:
             said = time.monotonic()

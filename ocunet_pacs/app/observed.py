@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from ocunet_pacs.settings import Settings
 
 
-def be_observed(settings: Settings, metrics: Metrics, jobs: SqlJobs, role: str) -> Callable[[], None]:
-    """Answer /metrics, /live and /ready on the port of the settings, where they name one; what ends that."""
+def be_observed(in_force: Callable[[], Settings], metrics: Metrics, jobs: SqlJobs, role: str) -> Callable[[], None]:
+    """Answer /metrics, /live and /ready on the port of the settings, where they name one; what ends that.
+
+    `in_force` gives the settings that count when somebody asks.
+    """
+    settings = in_force()
     host, port = settings.metrics.host, settings.metrics.port
     if port == 0:
         return lambda: None
@@ -27,5 +31,5 @@ def be_observed(settings: Settings, metrics: Metrics, jobs: SqlJobs, role: str) 
     live = liveness(settings, metrics, roles)
     ready = readiness(settings, metrics, jobs, files, roles)
     registry = metrics.registry()
-    registry.register(asked_gauges(settings, jobs, files, live=live, ready=ready, now=jobs.clock))
+    registry.register(asked_gauges(in_force, jobs, files, live=live, ready=ready, now=jobs.clock))
     return answer(registry, host, port, {"/live": live, "/ready": ready})

@@ -36,6 +36,7 @@ FIRST_LISTENER = "listen-0"
 
 
 _NICE = 10
+_LONGEST_REFUSAL = 500
 
 
 def role_name(role: str) -> str:
@@ -48,9 +49,15 @@ def needed_roles(role: str) -> list[str]:
     return os.environ.get(NEEDED_ROLES, role_name(role)).split(",")
 
 
-def announce_ready(role: str, doing: str) -> None:
-    """Tell the service manager, or the supervisor, that the role is ready, and what it is doing from now on."""
-    systemd.notify("READY=1", f"STATUS={doing}", f"X_ROLE_READY={role_name(role)}")
+def announce_ready(role: str, doing: str, refused: str = "") -> None:
+    """Tell the service manager, or the supervisor, that the role is ready, and what it is doing from now on.
+
+    `refused`: what it was to do instead, and why it does not.
+    """
+    name, refused = role_name(role), " ".join(refused.split())[:_LONGEST_REFUSAL]
+    status = f"STATUS={doing}; {refused}" if refused else f"STATUS={doing}"
+    more = [f"X_ROLE_REFUSED={name} {refused}"] if refused else []
+    systemd.notify("READY=1", status, *more, f"X_ROLE_READY={name}")
 
 
 def stand_back(memory_bytes: int) -> None:

@@ -1,9 +1,9 @@
 """`serve`: every role in one process tree, on one machine.
 
 Each role is a process of its own, so that a crash in a native codec or on a GPU takes nothing else down; this one
-starts them, restarts what dies (with a growing pause), passes signals on, and speaks to the service manager for all of
-them. A role that nobody depends on (the shadow) is started last, never decides how the service is, and is not waited
-for. It never loads torch or the network stack itself.
+starts them, restarts what dies (with a growing pause), passes stops and reloads on, and speaks to the service manager
+for all of them. A role that nobody depends on (the shadow) is started last, never decides how the service is, and is
+not waited for. It never loads torch or the network stack itself.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ import structlog
 from ocunet_pacs import systemd
 from ocunet_pacs.app.database import prepare_database
 from ocunet_pacs.app.process import NEEDED_ROLES, ROLE_NAME, WATCHDOG_VARIABLE, StopFlag, stop_on_signals
+from ocunet_pacs.app.reload import TakenUp
+from ocunet_pacs.app.waves import Waves
 from ocunet_pacs.domain.errors import StoreError
 from ocunet_pacs.metrics import MULTIPROCESS_VARIABLE
 from ocunet_pacs.model.manifest import read_manifest
@@ -37,11 +39,13 @@ from ocunet_pacs.settings import ENV_PREFIX
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from ocunet_pacs.app.reload import Reloading
     from ocunet_pacs.settings import Settings
 
 NVIDIA_DEVICES = Path("/proc/driver/nvidia/gpus")
 EXIT_CONFIG = 2
 """Exit status of a role that cannot run with these settings: restarting it would not help."""
+_DOING = "receiving, analysing and delivering"
 _PR_SET_PDEATHSIG = 1
 _STEADY_SECONDS = 60.0
 _LONGEST_PAUSE = 30.0
@@ -60,7 +64,8 @@ START_SECONDS = MappingProxyType({**dict.fromkeys(SILENT_SECONDS, 300.0), "shado
 class _Role:
     """One process. `command` is what it runs, `name` tells it from others that run the same.
 
-    `optional`: nobody depends on it. `given_up`: it cannot run with these settings, and the others go on without it.
+    `optional`: nobody depends on it. `given_up`: it cannot run with these settings, and the others go on without it
+    until there are new ones.
     """
 
     name: str
@@ -76,19 +81,19 @@ class _Role:
     pause: float = field(default=0.0)
 
 
-def serve(settings: Settings, config: Path | None) -> int:
+def serve(reloading: Reloading, config: Path | None) -> int:
     """Run until asked to stop; the exit status. `config` is handed to the roles as it was given.
 
     StoreError when another `serve` has the store, BundleError and UntrainedBundle, DatabaseError and SchemaMismatch.
     """
-    stop = stop_on_signals()
+    stop, settings = stop_on_signals(), reloading.settings
     settings.store.path.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _only_one(settings.store.path / "serve.lock"):
         # Before a port is opened: a sender that is answered must not wait for a model that cannot be loaded.
         read_manifest(settings.model.bundle).require_trained(allow_untrained=settings.model.allow_untrained)
         _empty_metrics(settings)
         prepare_database(settings, upgrade=settings.database.url.startswith("sqlite"))
-        return _Supervisor(roles(settings), config, stop).run()
+        return _Supervisor(roles(settings), config, stop, reloading).run()
 
 
 def roles(settings: Settings, devices: Path = NVIDIA_DEVICES) -> list[_Role]:
@@ -140,8 +145,10 @@ def _only_one(path: Path) -> Iterator[None]:
 
 
 class _Supervisor:
-    def __init__(self, roles: Sequence[_Role], config: Path | None, stop: StopFlag) -> None:
+    def __init__(self, roles: Sequence[_Role], config: Path | None, stop: StopFlag, reloading: Reloading) -> None:
         self._roles = roles
+        self._reloading = reloading
+        self._waves = Waves(roles)
         self._config = config
         self._stop = stop
         self._address = f"\0ocunet-pacs-{os.getpid()}-{uuid.uuid4().hex}"
@@ -161,6 +168,7 @@ class _Supervisor:
                 if status:
                     break
                 self._hear(notices)
+                self._reload()
         # Nobody listens any more: a role that still has something to say is told so, and does not wait to be heard.
         return self._end() or status
 
@@ -174,7 +182,7 @@ class _Supervisor:
         code = role.process.poll()
         if code is None:
             return 0
-        if code == EXIT_CONFIG:
+        if code == EXIT_CONFIG and (role.optional or not self._announced):
             self._log.error("role_cannot_run", role_name=role.name, code=code)
             role.process, role.given_up = None, True
             return 0 if role.optional else EXIT_CONFIG
@@ -225,14 +233,31 @@ class _Supervisor:
                         if role.name == value:
                             role.ready = role.ready or name == "X_ROLE_READY"
                             role.heard = time.monotonic()
+                self._waves.hear(name, value)
         self._end_what_hangs()
         needed = [role for role in self._roles if not role.optional]
         if not self._announced and all(role.ready for role in needed):
             self._announced = True
-            systemd.notify("READY=1", "STATUS=receiving, analysing and delivering")
+            systemd.notify("READY=1", f"STATUS={_DOING}")
             self._log.info("ready")
         if self._announced and all(role.process is not None for role in needed):
             systemd.notify("WATCHDOG=1")
+
+    def _reload(self) -> None:
+        """When that is asked for, take up settings here first, then role by role; READY when all are back."""
+        if self._announced and not self._waves.under_way and self._reloading.asked():
+            self._reloading.begin()
+            refused = self._reloading.renew(lambda _change: TakenUp(_DOING))
+            if refused:
+                systemd.notify("READY=1", f"STATUS={_DOING}; {refused}")
+                return
+            for role in self._roles:
+                role.given_up = False
+            self._waves.begin()
+        if self._waves.go_on():
+            refused = "".join(f"; {name}: {why}" for name, why in self._waves.refused.items())
+            systemd.notify("READY=1", f"STATUS={_DOING}{refused}")
+            self._log.info("roles_reloaded", refused=self._waves.refused)
 
     def _end_what_hangs(self) -> None:
         """Kill roles that do not get ready, or give no sign of life any more; they start again like any that died."""
@@ -273,5 +298,9 @@ def _end_soon(process: subprocess.Popen[bytes]) -> None:
 
 
 def _die_with_parent() -> None:
-    """The kernel kills this role when the supervisor is killed, so that a restart finds the port and the queue free."""
+    """The kernel kills this role when the supervisor is killed, so that a restart finds the port and the queue free.
+
+    A reload must not end one that does not listen to its signal yet.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)

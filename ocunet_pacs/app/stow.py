@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ocunet_pacs.app.audit import open_audit
+from ocunet_pacs.app.audit import open_audit, telling_changes
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import ABANDONED_AFTER, Housekeeping
 from ocunet_pacs.app.observed import be_observed
-from ocunet_pacs.app.process import Watchdog, announce_ready, stop_on_signals, utc_now
+from ocunet_pacs.app.process import Watchdog, stop_on_signals, utc_now
+from ocunet_pacs.app.reload import TakenUp
 from ocunet_pacs.app.sources import listed_rule, source_rule
 from ocunet_pacs.domain.audit import Alert, Party, SecurityAlert, audit_nothing
 from ocunet_pacs.domain.errors import ConfigError, OcunetError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ocunet_pacs.app.process import StopFlag
+    from ocunet_pacs.app.reload import Reloading
     from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.ports import Count, Ledger
     from ocunet_pacs.settings import Settings
@@ -38,10 +40,12 @@ if TYPE_CHECKING:
 _PORT_PATIENCE = 20
 """Tries, half a second apart, for a port that the process before us has not let go of yet."""
 _CONNECTIONS_A_REQUEST = 4
+_DOING = "receiving over the web"
 
 
-def stow(settings: Settings) -> int:
+def stow(reloading: Reloading) -> int:
     """Run until asked to stop; the exit status. ConfigError where it is not enabled, or the port cannot be had."""
+    settings = reloading.settings
     if not settings.stow.enabled:
         raise ConfigError(["stow.enabled: is false, so there is nothing to run"])
     stop = stop_on_signals()
@@ -50,21 +54,25 @@ def stow(settings: Settings) -> int:
     files.clean_incoming(ABANDONED_AFTER)
     metrics = Metrics()
     audit = open_audit(settings, "stow", metrics.count)
-    server = web_server(settings, files, jobs, metrics.count, audit, clock=jobs.clock)
+    server = web_server(reloading.in_force, files, jobs, metrics.count, audit, clock=jobs.clock)
     if not _start(server, stop):
         audit.close()
         return 0
-    stop_metrics = be_observed(settings, metrics, jobs, "stow")
+    stop_metrics = be_observed(reloading.in_force, metrics, jobs, "stow")
     housekeeping = Housekeeping(clock=jobs.clock)
     housekeeping.reap(jobs)
-    housekeeping.close_studies(jobs, settings)
+    housekeeping.close_studies(jobs, reloading.in_force)
     housekeeping.start()
-    announce_ready("stow", "receiving over the web")
+    reloading.ready(_DOING)
     watchdog = Watchdog("stow", metrics)
-    while not stop.wait(1.0):
+
+    def beat() -> None:
         if not server.is_running:
             raise OcunetError("the web server ended by itself")
         watchdog.beat()
+
+    # Senders are looked up in the settings at each request: there is nothing else to do.
+    reloading.until(stop, lambda _change: TakenUp(_DOING), changed=telling_changes(audit), beat=beat)
     server.stop()
     housekeeping.stop()
     audit.close()
@@ -75,7 +83,7 @@ def stow(settings: Settings) -> int:
 
 
 def web_server(
-    settings: Settings,
+    in_force: Callable[[], Settings],
     files: Files,
     ledger: Ledger,
     count: Count,
@@ -83,7 +91,11 @@ def web_server(
     *,
     clock: Callable[[], datetime] = utc_now,
 ) -> WebServer:
-    """The server that the settings describe, not yet started. ConfigError where its certificates cannot be used."""
+    """The server that the settings describe, not yet started; who may send are always those in force.
+
+    ConfigError where its certificates cannot be used.
+    """
+    settings = in_force()
     ours = settings.stow
     reception = Reception(
         files,
@@ -104,7 +116,7 @@ def web_server(
         silence=ours.idle_timeout,
     )
     app = stow_app(
-        reception, config, sender_at=senders(settings), count=count, released=ledger.hasten_studies, audit=audit
+        reception, config, sender_at=senders(in_force), count=count, released=ledger.hasten_studies, audit=audit
     )
     tls = None
     if ours.certificate is not None and ours.key is not None:
@@ -125,12 +137,13 @@ def web_server(
     )
 
 
-def senders(settings: Settings) -> Callable[[str], Sender]:
+def senders(in_force: Callable[[], Settings]) -> Callable[[str], Sender]:
     """Who sends from an address: the first source without AE title that it fits, else just "stow"."""
-    known = [listed_rule(source, settings) for source in settings.sources if source.ae_title is None]
-    other = source_rule(settings, "stow")
 
     def sender_at(address: str) -> Sender:
+        settings = in_force()
+        known = (listed_rule(source, settings) for source in settings.sources if source.ae_title is None)
+        other = source_rule(settings, "stow")
         return Sender("stow", next((rule for rule in known if rule.fits("", address)), other), "STOW", address)
 
     return sender_at

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ocunet_pacs.app.audit import open_audit
+from ocunet_pacs.app.audit import open_audit, telling_changes
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import ABANDONED_AFTER, Housekeeping
 from ocunet_pacs.app.observed import be_observed
-from ocunet_pacs.app.process import Watchdog, announce_ready, stop_on_signals, utc_now
+from ocunet_pacs.app.process import Watchdog, stop_on_signals, utc_now
+from ocunet_pacs.app.reload import TakenUp
 from ocunet_pacs.app.sources import source_rule
 from ocunet_pacs.app.watch_folder import WatchedFolder
 from ocunet_pacs.app.watch_take import Taker
@@ -34,16 +35,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from ocunet_pacs.app.reload import Reloading
     from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.ports import Count, Ledger
     from ocunet_pacs.settings import Settings
+    from ocunet_pacs.settings.changing import Change
 
 _SHORTEST_ROUND_S = 0.25
 _LONGEST_ROUND_S = 2.0
 
 
-def watch(settings: Settings) -> int:
+def watch(reloading: Reloading) -> int:
     """Run until asked to stop; the exit status. ConfigError where no folder is to be watched."""
+    settings = reloading.settings
     if not settings.watch:
         raise ConfigError(["watch: names no folder, so there is nothing to run"])
     stop = stop_on_signals()
@@ -53,15 +57,15 @@ def watch(settings: Settings) -> int:
     jobs, files = SqlJobs(engine), Files(settings.store.path)
     files.clean_incoming(ABANDONED_AFTER)
     metrics = Metrics()
-    wrapping = Wrapping(timeout=settings.model.decode_timeout, memory_bytes=settings.model.decode_memory)
+    wrapping = _wrapping(settings)
     audit = open_audit(settings, "watch", metrics.count)
     folders = watched_folders(settings, files, jobs, wrapping, metrics.count, audit, clock=jobs.clock)
-    stop_metrics = be_observed(settings, metrics, jobs, "watch")
+    stop_metrics = be_observed(reloading.in_force, metrics, jobs, "watch")
     housekeeping = Housekeeping(clock=jobs.clock)
     housekeeping.reap(jobs)
-    housekeeping.close_studies(jobs, settings)
+    housekeeping.close_studies(jobs, reloading.in_force)
     housekeeping.start()
-    announce_ready("watch", f"watching {len(folders)} folder{'s' * (len(folders) != 1)}")
+    reloading.ready(_doing(settings))
     structlog.get_logger().info("watching", folders=[folder.name for folder in settings.watch])
     watchdog = Watchdog("watch", metrics)
 
@@ -69,10 +73,18 @@ def watch(settings: Settings) -> int:
         watchdog.beat()
         return not stop.is_set()
 
-    shortest = min(folder.settle.total_seconds() for folder in settings.watch)
-    interval = min(max(shortest / 3, _SHORTEST_ROUND_S), _LONGEST_ROUND_S)
-    while not stop.wait(interval):
+    def take_up(change: Change) -> TakenUp:
+        nonlocal folders, wrapping
+        if change.taken:
+            # What was seen of files that are not complete yet is looked at anew; that costs them `settle` once more.
+            wrapping.close()
+            wrapping = _wrapping(change.settings)
+            folders = watched_folders(change.settings, files, jobs, wrapping, metrics.count, audit, clock=jobs.clock)
+        return TakenUp(_doing(change.settings))
+
+    while not reloading.wait(stop, _interval(reloading.settings)):
         watchdog.beat()
+        reloading.look(stop, take_up, changed=telling_changes(audit))
         for folder in folders:
             folder.round(go_on)
     wrapping.close()
@@ -82,6 +94,21 @@ def watch(settings: Settings) -> int:
     engine.dispose()
     structlog.get_logger().info("stopped")
     return 0
+
+
+def _wrapping(settings: Settings) -> Wrapping:
+    return Wrapping(timeout=settings.model.decode_timeout, memory_bytes=settings.model.decode_memory)
+
+
+def _doing(settings: Settings) -> str:
+    number = len(settings.watch)
+    return f"watching {number} folder{'s' * (number != 1)}"
+
+
+def _interval(settings: Settings) -> float:
+    """Seconds between two rounds."""
+    shortest = min(folder.settle.total_seconds() for folder in settings.watch)
+    return min(max(shortest / 3, _SHORTEST_ROUND_S), _LONGEST_ROUND_S)
 
 
 def watched_folders(

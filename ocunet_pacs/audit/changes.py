@@ -1,4 +1,4 @@
-"""What is different in the settings since a role last started on this host: an alert for each kind of change."""
+"""What is different in the settings since they were last read on this host: an alert for each kind of change."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def changes(path: Path, sections: Mapping[Alert, Mapping[str, str]]) -> list[Sec
     if not before:
         return []
     return [
-        SecurityAlert(alert, f"changed since the last start: {', '.join(changed)}", outcome=AuditOutcome.SUCCESS)
+        SecurityAlert(alert, f"changed since they were last read: {', '.join(changed)}", outcome=AuditOutcome.SUCCESS)
         for alert, found in sections.items()
         if (changed := _changed(before.get(alert.value[0], {}), found))
     ]

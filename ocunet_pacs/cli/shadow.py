@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ocunet_pacs.cli.options import ConfigOption, start_role
+from ocunet_pacs.cli.options import ConfigOption, start_reloading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,13 +21,13 @@ app = typer.Typer(no_args_is_help=True)
 @app.command()
 def run(config: ConfigOption = None) -> None:
     """Run the shadow role alone: the candidate looks at what was reported. `serve` starts it where one is set."""
-    settings = start_role(config, "shadow")
+    reloading = start_reloading(config, "shadow")
     from ocunet_pacs.app.process import stand_back
 
-    stand_back(settings.shadow.memory)
+    stand_back(reloading.settings.shadow.memory)
     from ocunet_pacs.app.shadow import run as run_role
 
-    raise typer.Exit(run_role(settings))
+    raise typer.Exit(run_role(reloading))
 
 
 @app.command()

@@ -131,6 +131,11 @@ class Places:
             self._taken[source.name] += 1
             return None
 
+    def limit(self, max_associations: int) -> None:
+        """So many from now on; whoever has a place keeps it."""
+        with self._lock:
+            self._max = max_associations
+
     def leave(self, source: SourceRule) -> None:
         """Give a place back."""
         with self._lock:

@@ -103,15 +103,8 @@ class Listener:
             audit=audit,
         )
         self._commitment = CommitmentReports(ledger, now, count)
-        rules = AccessRules(
-            called_ae_title=config.ae_title if config.check_called_ae_title else None,
-            sources=config.sources,
-            others=config.others,
-            max_associations=config.max_associations,
-            committers=config.committers,
-        )
         self._entrance = Entrance(
-            rules,
+            _rules(config),
             Places(config.max_associations),
             self._reception,
             count,
@@ -173,7 +166,25 @@ class Listener:
                 called_ae_title="checked" if config.check_called_ae_title else "any",
                 senders=[source.name for source in config.sources if source.name] or "any",
             )
-        if config.others is not None:
+        self._say_who_may_send()
+
+    def change(self, config: ListenerConfig) -> None:
+        """Judge new associations by this, and show them its certificate; those that are open stay as they are.
+
+        Ports, AE title and time-outs stay too. ConfigError when the TLS files cannot be used: then nothing changes.
+        """
+        context = server_context(config.tls) if config.tls is not None and self._context is not None else self._context
+        for server in self._servers:
+            if server.ssl_context is not None:
+                server.ssl_context = context
+        self._context = context
+        self._entrance.places.limit(config.max_associations)
+        self._entrance.rules = _rules(config)
+        self._config = config
+        self._say_who_may_send()
+
+    def _say_who_may_send(self) -> None:
+        if self._config.others is not None:
             structlog.get_logger().warning(
                 "anybody_may_send", hint="list the senders in `sources` and set dicom.only_listed_sources"
             )
@@ -283,6 +294,16 @@ class Listener:
             self._released(frozenset(association.studies))
         except Exception as error:  # noqa: BLE001 - the studies close after their quiet period instead
             structlog.get_logger().error("release_not_used", exc_info=error)
+
+
+def _rules(config: ListenerConfig) -> AccessRules:
+    return AccessRules(
+        called_ae_title=config.ae_title if config.check_called_ae_title else None,
+        sources=config.sources,
+        others=config.others,
+        max_associations=config.max_associations,
+        committers=config.committers,
+    )
 
 
 def _answer(refusal: Refusal | None) -> Dataset:

@@ -49,11 +49,12 @@ _SENDERS_WORDS = frozenset(
 """Rejections that say something about the sender; the others are about how busy we are."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entrance:
     """What the associations of a listener share."""
 
     rules: AccessRules
+    """May become others while the listener runs; an association is judged once, by those of its beginning."""
     places: Places
     reception: Reception
     count: Count
@@ -135,14 +136,15 @@ class Acceptor(Association):
 
     def let_in(self, called_ae_title: str, calling_ae_title: str) -> Rejection | None:
         """Take a place among the associations, or say why not."""
-        judged = self._entrance.rules.judge(called_ae_title, calling_ae_title, self.address)
+        rules = self._entrance.rules
+        judged = rules.judge(called_ae_title, calling_ae_title, self.address)
         if isinstance(judged, Rejection):
             return judged
         rejection = self._entrance.places.take(judged)
         if rejection is None:
             self.source, self._inside = judged, True
             self._entrance.count("associations", outcome="accepted", reason="")
-            self.commits_for = self._entrance.rules.commits_for(calling_ae_title, self.address)
+            self.commits_for = rules.commits_for(calling_ae_title, self.address)
             self._note_unknown_committer()
             self.acceptor.supported_contexts = [
                 cx for cx in self.acceptor.supported_contexts if self._may_use(str(cx.abstract_syntax))

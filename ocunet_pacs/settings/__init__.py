@@ -11,6 +11,7 @@ Values are never repeated in an error: a wrong key may hold a password.
     tree.py        all of them together
     reading.py     file, credentials, environment
     sample.py      the commented sample file
+    changing.py    what a running process takes up of settings that changed
 """
 
 from ocunet_pacs.settings.reading import DEFAULT_PATH, ENV_PREFIX, PATH_VARIABLE, from_environment, from_tree, load

@@ -11,7 +11,7 @@ from ocunet_pacs.settings.sections import Assembly, Audit, Database, Dicom, Jobs
 
 
 class Settings(Section):
-    """All of it. Frozen: what a process started with is what it runs with."""
+    """All of it. Frozen: a reload puts another in its place (`changing.py`)."""
 
     dicom: Dicom = Dicom()
     tls: Tls = Tls()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ocunet_pacs.intake.access import SourceRule
+from ocunet_pacs.intake.scp import ListenerConfig
 from ocunet_pacs.metrics import COUNTERS
 from tests.dcmtk import echoscu, storescu
 from tests.integration.objects import OP_8_BIT, SECONDARY_CAPTURE, encoded, photograph, write
@@ -131,6 +133,22 @@ def test_each_source_has_its_own_limit(start: Callable[..., Receiver]) -> None:
         assert reply_to(receiver.port, associate_request(calling="RAW"))[7:10] == bytes((2, 3, 2))
         assert reply_to(receiver.port, associate_request(calling="OTHER"))[0] == 2
     assert [reason for _, _, reason in rejections(receiver)] == ["source_limit"]
+
+
+def test_new_rules_judge_who_comes_and_leave_who_is_there(start: Callable[..., Receiver]) -> None:
+    receiver = start(sources=(SourceRule("raw", "RAW"),), others=None)
+    before = ListenerConfig("OCUNET", "127.0.0.1", 0, 0, sources=(SourceRule("raw", "RAW"),), others=None)
+    ds = photograph()
+    with association(receiver.port, OP_8_BIT) as peer:
+        receiver.listener.change(replace(before, sources=(SourceRule("camera", "CAMERA"),), max_associations=2))
+        assert reply_to(receiver.port, associate_request(calling="RAW"))[7:10] == bytes((1, 1, 3))
+        assert send_bytes(peer, OP_8_BIT, ds.SOPInstanceUID, encoded(ds))[0] == 0x0000
+        assert echoscu(receiver.port, calling="CAMERA").status == 0
+        receiver.listener.change(replace(before, sources=(SourceRule("camera", "CAMERA"),), max_associations=1))
+        assert reply_to(receiver.port, associate_request(calling="CAMERA"))[7:10] == bytes((2, 3, 2))
+    # Whoever came under the old rules gives the place back that he took.
+    until(lambda: receiver.listener.active_associations == 0)
+    assert echoscu(receiver.port, calling="CAMERA").status == 0
 
 
 def test_a_source_that_sends_too_fast_is_told_to_come_later(start: Callable[..., Receiver]) -> None:

@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 import warnings
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from ocunet_pacs.delivery.cstore import Destination
 from ocunet_pacs.delivery.echo import echo, shake_hands
 from ocunet_pacs.delivery.tls import pinned
 from ocunet_pacs.domain.errors import ConfigError, PeerUnavailable
+from ocunet_pacs.intake.scp import ListenerConfig
 from ocunet_pacs.intake.tls import TlsConfig
 from tests.certificates import Pair, self_signed, signed
 from tests.dcmtk import echoscu, storescu
@@ -270,3 +272,17 @@ def test_orthanc_sends_over_tls(listen: Callable[..., Receiver], ours: Pair, cam
         answer = peer.store("ocunet", [instance])
     assert answer["FailedInstancesCount"] == 0
     assert len(receiver.stored()) == 1
+
+
+def test_a_renewed_certificate_is_shown_without_a_restart(
+    listen: Callable[..., Receiver], ours: Pair, tmp_path: Path
+) -> None:
+    receiver = listen()
+    port = receiver.listener.tls_port
+    renewed = self_signed(tmp_path, "localhost")
+    config = ListenerConfig("OCUNET", "127.0.0.1", None, 0, tls=TlsConfig(ours.certificate, ours.key, "none", None))
+    with pytest.raises(ConfigError):
+        receiver.listener.change(replace(config, tls=TlsConfig(tmp_path / "gone.pem", renewed.key, "none", None)))
+    assert ssl.get_server_certificate(("127.0.0.1", port)) == ours.certificate.read_text()
+    receiver.listener.change(replace(config, tls=TlsConfig(renewed.certificate, renewed.key, "none", None)))
+    assert ssl.get_server_certificate(("127.0.0.1", port)) == renewed.certificate.read_text()

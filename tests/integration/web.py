@@ -73,7 +73,8 @@ def web(folder: Path, *, files: Any = None, ledger: Any = None, **settings: Any)
         "store": {"path": str(folder / "store"), "min_free": 0},
     }
     running = Web(None, store, rows)  # type: ignore[arg-type]
-    running.server = web_server(from_tree(tree | settings), store, rows, running.count, running.told.append)
+    found = from_tree(tree | settings)
+    running.server = web_server(lambda: found, store, rows, running.count, running.told.append)
     running.scheme = "https" if "certificate" in tree["stow"] else "http"
     with structlog.testing.capture_logs() as running.logged:
         running.server.start()

@@ -138,13 +138,18 @@ def test_the_store_is_measured_part_by_part(tmp_path: Path) -> None:
 
 def test_without_a_destination_nothing_is_ever_removed(tmp_path: Path) -> None:
     """The store holds the only copy of the results."""
-    house = Housekeeping(Writes())
-    files = Files(tmp_path / "store")
-    house.remove_files(files, Writes(), settings.from_tree({}))
-    assert house._scheduler.get_jobs() == []
-    somewhere = {"destinations": [{"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 104}]}
-    house.remove_files(files, Writes(), settings.from_tree(somewhere))
-    assert [job.id for job in house._scheduler.get_jobs()] == ["retention"]
+    jobs, in_force = Writes(), settings.from_tree({})
+    house = Housekeeping(jobs)
+    house.remove_files(Files(tmp_path / "store"), jobs, lambda: in_force)
+    [task] = house._scheduler.get_jobs()
+    task.func()
+    assert jobs.written == []
+    # One that comes with a reload counts from the next look on.
+    in_force = settings.from_tree(
+        {"destinations": [{"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 104}]}
+    )
+    task.func()
+    assert jobs.written == ["retention"]
 
 
 def test_what_candidates_said_long_ago_goes_and_nothing_younger_does() -> None:
@@ -157,7 +162,7 @@ def test_what_candidates_said_long_ago_goes_and_nothing_younger_does() -> None:
         assert look is not None
         assert jobs.finish_look(look, [], now)
     house = Housekeeping(jobs)
-    house.remove_looks(jobs, settings.from_tree({}))
+    house.remove_looks(jobs, lambda: settings.from_tree({}))
     [task] = house._scheduler.get_jobs()
     for left in (2, 2):
         task.func()

@@ -14,11 +14,16 @@ from structlog.testing import capture_logs
 
 from ocunet_pacs.app import serve
 from ocunet_pacs.app.process import StopFlag
+from ocunet_pacs.app.reload import ReloadFlag, Reloading
+from ocunet_pacs.domain.errors import ConfigError
+from ocunet_pacs.settings import from_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, MutableMapping
+    from collections.abc import Callable, Iterator, MutableMapping, Sequence
     from pathlib import Path
     from typing import Any
+
+    from ocunet_pacs.settings import Settings
 
     Events = list[MutableMapping[str, Any]]
 
@@ -28,6 +33,21 @@ signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as said:
     said.sendto(b"X_ROLE_READY=listen", ADDRESS)
 signal.pause()
+"""
+RELOADS = """
+import os, signal, socket
+def say(*lines):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as said:
+        said.sendto("\\n".join(lines).encode(), ADDRESS)
+def reload(*_):
+    with open({log!r}, "a") as log:
+        log.write({name!r} + " ")
+    say("X_ROLE_REFUSED={name} no such bundle", "X_ROLE_READY={name}")
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+signal.signal(signal.SIGHUP, reload)
+say("X_ROLE_READY={name}")
+while True:
+    signal.pause()
 """
 REFUSES = "raise SystemExit(2)"
 CRASHES = "raise SystemExit(7)"
@@ -75,8 +95,19 @@ def run_with(
 ) -> tuple[int, Events, Tree]:
     """A service of one role that works, and a shadow; stopped as soon as `until` holds. Its exit status."""
     roles = [serve._Role("listen", "listen"), serve._Role("shadow", "shadow run", optional=True)]
-    tree = Tree(roles, None, stop)
-    tree.programs = {"listen": listen, "shadow": shadow}
+    return run_tree(roles, {"listen": listen, "shadow": shadow}, stop, until)
+
+
+def run_tree(
+    roles: Sequence[serve._Role],
+    programs: dict[str, str],
+    stop: StopFlag,
+    until: Callable[[Events, Tree], bool],
+    read: Callable[[], Settings] = lambda: from_tree({}),
+) -> tuple[int, Events, Tree]:
+    """The same of these roles, each a program. `read` reads the settings anew."""
+    tree = Tree(roles, None, stop, Reloading(from_tree({}), read, "serve", ReloadFlag(), lambda _: None))
+    tree.programs = programs
 
     with capture_logs() as events:
 
@@ -181,3 +212,68 @@ def test_roles_that_have_much_to_say_at_their_end_are_not_held_up_by_it(stop: St
     process = tree._roles[0].process
     assert process is not None
     assert process.returncode == 0
+
+
+def reloading_tree(log: Path) -> tuple[list[serve._Role], dict[str, str]]:
+    roles = [serve._Role(name, name) for name in ("listen", "work", "deliver")]
+    roles.append(serve._Role("shadow", "shadow run", optional=True))
+    return roles, {role.name: RELOADS.format(log=str(log), name=role.name) for role in roles}
+
+
+def asks_once_ready(events: Events, tree: Tree) -> bool:
+    """Ask for a reload when the tree is ready, once; whether it is over."""
+    if any(one["event"] == "ready" for one in events) and not any(one["event"] == "asked" for one in events):
+        events.append({"event": "asked"})
+        tree._reloading._flag.set()
+    return any(one["event"] in {"roles_reloaded", "reload_refused"} for one in events)
+
+
+def test_who_delivers_reloads_before_who_makes_work_and_nobody_waits_for_the_shadow(
+    stop: StopFlag, tmp_path: Path
+) -> None:
+    roles, programs = reloading_tree(tmp_path / "log")
+    programs["shadow"] = DEAF.format(file=os.devnull)
+    status, events, _ = run_tree(roles, programs, stop, asks_once_ready)
+    assert status == 0
+    assert (tmp_path / "log").read_text().split() == ["deliver", "work", "listen"]
+    (over,) = [one for one in events if one["event"] == "roles_reloaded"]
+    assert over["refused"] == dict.fromkeys(("deliver", "work", "listen"), "no such bundle")
+    assert len(names(events, "role_started")) == 4
+
+
+def test_a_role_that_dies_of_a_reload_holds_it_up_no_more_than_its_start(stop: StopFlag, tmp_path: Path) -> None:
+    roles, programs = reloading_tree(tmp_path / "log")
+    programs["work"] = WORKS.replace("=listen", "=work")  # the signal ends it
+    status, events, _ = run_tree(roles, programs, stop, asks_once_ready)
+    assert status == 0
+    assert names(events, "role_died") == ["work"]
+    assert (tmp_path / "log").read_text().split()[:2] == ["deliver", "listen"]
+
+
+def test_settings_that_cannot_be_read_reach_no_role(stop: StopFlag, tmp_path: Path) -> None:
+    def read() -> Settings:
+        raise ConfigError(["dicom.port: no", "routes: no"])
+
+    roles, programs = reloading_tree(tmp_path / "log")
+    status, events, _ = run_tree(roles, programs, stop, asks_once_ready, read)
+    assert status == 0
+    (refused,) = [one for one in events if one["event"] == "reload_refused"]
+    assert refused["problems"] == ["dicom.port: no", "routes: no"]
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_needed_role_that_cannot_start_again_does_not_take_the_others_down(stop: StopFlag, tmp_path: Path) -> None:
+    # Somebody broke the settings while it ran, and then it crashed.
+    roles, programs = reloading_tree(tmp_path / "log")
+
+    def broken(events: Events, tree: Tree) -> bool:
+        if any(one["event"] == "ready" for one in events) and not names(events, "role_died"):
+            tree.programs["work"] = REFUSES
+            assert roles[1].process is not None
+            roles[1].process.kill()
+        return len(names(events, "role_died")) == 2
+
+    status, events, _ = run_tree(roles, programs, stop, broken)
+    assert status == 0
+    assert names(events, "role_died") == ["work", "work"]
+    assert names(events, "role_cannot_run") == []
