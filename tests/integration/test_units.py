@@ -84,6 +84,19 @@ def test_a_role_starts_after_the_migration_and_stops_with_the_target(unit):
     assert "ocunet-pacs.service" in " ".join(units.values(unit, "After")).split()
 
 
+@unit_by_unit
+def test_a_role_reloads_by_signal_for_every_systemd_and_with_the_target(unit):
+    if unit == "ocunet-pacs-migrate.service":
+        assert units.values(unit, "Type") == ["oneshot"]
+        return
+    # The last that is known counts: one before 253 knows the first alone.
+    assert units.values(unit, "Type") == ["notify", "notify-reload"]
+    assert units.values(unit, "ExecReload") == ["/bin/kill -HUP $MAINPID"]
+    assert "kill" in units.allowed_calls(unit)
+    propagated = [] if unit == "ocunet-pacs.service" else ["ocunet-pacs.target"]
+    assert units.values(unit, "ReloadPropagatedFrom") == propagated
+
+
 @pytest.mark.parametrize("unit", ["ocunet-pacs-worker@.service", "ocunet-pacs.service"])
 def test_a_worker_is_not_killed_in_the_middle_of_a_pass(unit, defaults):
     (stop,) = units.values(unit, "TimeoutStopSec")
