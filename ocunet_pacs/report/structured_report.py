@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from ocunet_pacs.domain.errors import BadInput, InvalidReport
 from ocunet_pacs.domain.result import MadeObject, OutputKind, derive_uid
 from ocunet_pacs.domain.study import Reason, ReasonCode
+from ocunet_pacs.imaging.elements import count
 from ocunet_pacs.imaging.header import MANUFACTURER, MODEL_NAME, SERIES_NAME
 from ocunet_pacs.report import codes, header, ordering, tree, wording
 from ocunet_pacs.report.conclusions import conclusion_containers, urgency_item
@@ -183,9 +184,9 @@ def _library_entry(image: ImageResult, source: Dataset, side: Code | None) -> Co
     if side is not None:
         facts.append(tree.code(codes.IMAGE_LATERALITY, side, relation))
     facts += [
-        tree.number(name, int(value), codes.PIXELS, relation)
-        for name, value in ((codes.ROWS, source.Rows), (codes.COLUMNS, source.get("Columns")))
-        if value
+        tree.number(name, value, codes.PIXELS, relation)
+        for name, keyword in ((codes.ROWS, "Rows"), (codes.COLUMNS, "Columns"))
+        if (value := count(source, keyword))
     ]
     date, time = header.acquired(source)
     if date:

@@ -397,6 +397,15 @@ def test_values_that_no_reader_could_parse_stay_empty(tmp_path: Path) -> None:
     assert (ds.PatientBirthDate, ds.PatientSex) == ("", "")
 
 
+@pytest.mark.parametrize("wrong", [b"US\x06\x00\x30\x00\x31\x00\x32\x00", b"IS\x02\x00xx"])
+def test_a_malformed_size_costs_no_report(tmp_path: Path, wrong: bytes) -> None:
+    path = photograph(tmp_path / "1.dcm", 1)
+    rows = b"\x28\x00\x10\x00"
+    path.write_bytes(path.read_bytes().replace(rows + b"US\x02\x00\x30\x00", rows + wrong))
+    ds = read(reporter().report(study(image(1)), {image(1).sop_instance_uid: path}, {}))
+    assert "Columns" in str(ds)
+
+
 def test_photographs_of_two_patients_make_no_report(tmp_path: Path) -> None:
     one, two = image(1), image(2)
     sources = {
