@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
     from structlog.typing import Processor
 
-__all__ = ["QUIET_LIBRARIES", "SILENT_LIBRARIES", "Study", "configure", "report_crashes", "study_digest"]
+__all__ = ["Study", "configure", "report_crashes", "study_digest"]
 
-QUIET_LIBRARIES = ("pydicom", "highdicom", "PIL", "apscheduler", "alembic", "sqlalchemy", "openjpeg", "gdcm")
-"""Their warnings are about what was sent to us, or routine."""
-SILENT_LIBRARIES = ("pynetdicom",)
-"""What they report as an error reaches our own code too, and is said there without the text of what was sent."""
+_HEARD_FROM = {
+    **dict.fromkeys(("pydicom", "highdicom", "PIL", "apscheduler", "alembic", "sqlalchemy"), logging.ERROR),
+    # What it reports as an error reaches our own code too, and is said there.
+    "pynetdicom": logging.CRITICAL,
+}
+"""Libraries whose warnings are about what was sent to us, or routine."""
 _PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
 """syslog(3)."""
 
@@ -67,12 +69,8 @@ def configure(level: str = "info", style: str = "auto", *, role: str = "", study
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
-    root.handlers[:] = [LibraryMessages()]
+    root.handlers[:] = [LibraryMessages(_HEARD_FROM)]
     root.setLevel(max(number, logging.WARNING))
-    for name in QUIET_LIBRARIES:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    for name in SILENT_LIBRARIES:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
     # Warnings quote the value that they complain about; and libraries turn filters off for a while.
     warnings.simplefilter("ignore")
     warnings.showwarning = _say_nothing

@@ -15,11 +15,24 @@ from typing import TYPE_CHECKING
 import structlog
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import FrameType
 
 
 class LibraryMessages(logging.Handler):
-    """Hands what libraries log to our own log: from which library and place, the exception, the words of its code."""
+    """Hands what libraries log to our own log: from which library and place, the exception, the words of its code.
+
+    `quiet`: from which level on a library is heard. Its logger's own level does not hold: pydicom sets that of its
+    logger when it is imported, which may be later.
+    """
+
+    def __init__(self, quiet: Mapping[str, int]) -> None:
+        super().__init__()
+        self._quiet = dict(quiet)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is to be written."""
+        return record.levelno >= self._quiet.get(record.name.partition(".")[0], 0)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line. Never formats the message: its arguments stay out."""
