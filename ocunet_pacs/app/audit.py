@@ -52,7 +52,7 @@ def open_audit(settings: Settings, role: str, count: Count) -> Trail | NoTrail:
     A role that ends without closing it is told, by whoever starts next, to have ended without saying so.
     """
     ours = settings.audit
-    target = _target(settings)
+    target = audit_target(settings)
     if target is None:
         return NoTrail()
     host = socket.gethostname()
@@ -131,7 +131,8 @@ def _patient_number(path: Path) -> str:
         return ""
 
 
-def _target(settings: Settings) -> Target | None:
+def audit_target(settings: Settings) -> Target | None:
+    """Where messages go; None where there is no audit trail. ConfigError for a certificate that cannot be used."""
     ours = settings.audit
     if ours.to == "none":
         return None

@@ -9,6 +9,7 @@
     doctor_machine.py     graphics cards and clock
     doctor_tls.py         certificates
     doctor_peers.py       destinations, notifications, record systems, archives
+    doctor_audit.py       the audit trail's server or file
 
 In each, functions that `look_at` something ask the system and give what they heard to those that `judge` it.
 """
@@ -18,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ocunet_pacs import settings as settings_package
+from ocunet_pacs.app.doctor_audit import audit_checks
 from ocunet_pacs.app.doctor_checks import Check, Finding, examine
 from ocunet_pacs.app.doctor_database import database_checks
 from ocunet_pacs.app.doctor_folders import folder_checks
@@ -57,3 +59,4 @@ def checks(path: Path, settings: Settings, now: Callable[[], datetime]) -> Itera
     yield from port_checks(settings)
     yield from tls_checks(settings, now)
     yield from peer_checks(settings)
+    yield from audit_checks(settings)

@@ -33,6 +33,9 @@ class Target(Protocol):
     def send(self, messages: Sequence[bytes]) -> int:
         """Send them in order; how many cannot go there at all, and were left out. OSError."""
 
+    def probe(self) -> str:
+        """Whether messages would go there, without sending one: what was found, in a sentence. OSError."""
+
     def close(self) -> None:
         """Let go of the connection."""
 
@@ -59,6 +62,16 @@ class FileTarget:
             os.close(descriptor)
         return 0
 
+    def probe(self) -> str:
+        """See `Target.probe`. A file that is not there yet is not made."""
+        if self._path.exists():
+            os.close(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC))
+            return "can be written to"
+        self._path.parent.stat()
+        if not os.access(self._path.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return "not there yet, and can be made"
+
     def close(self) -> None:
         """See `Target.close`."""
 
@@ -81,6 +94,11 @@ class UdpTarget:
             self.close()
             raise
         return len(messages) - len(fitting)
+
+    def probe(self) -> str:
+        """See `Target.probe`."""
+        self._connect()
+        return "its address is known; over UDP nobody says whether messages arrive"
 
     def _connect(self) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(*self._address, type=socket.SOCK_DGRAM)[0]
@@ -118,6 +136,12 @@ class TlsTarget:
             self.close()
             raise
         return 0
+
+    def probe(self) -> str:
+        """See `Target.probe`."""
+        connected = self._connect()
+        _listen(connected)
+        return f"takes connections, over {connected.version()}"
 
     def _connect(self) -> ssl.SSLSocket:
         plain = socket.create_connection(self._address, _TIMEOUT_S)
