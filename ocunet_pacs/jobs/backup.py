@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING
 
 from ocunet_pacs.domain.errors import DatabaseError
 from ocunet_pacs.jobs.read_only import connect_to_read, require_file, sqlite_file
+from ocunet_pacs.jobs.reaper import is_gone, owner_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _BESIDE = ("", "-wal", "-shm", "-journal")
 """What SQLite calls the files of one database."""
+_UNFINISHED = ".part"
+_OWNED = "@"
+"""Between the name of a copy and its owner, in the name under which it is made; for "/" in the owner's name, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ def back_up(url: str, out: Path, *, overwrite: bool = False) -> Backup:
 
     It has this name only once it is complete, passed `PRAGMA integrity_check`, has the schema of the original and is on
     the disk; a file that was there before stays whole until then. DatabaseError where there is no SQLite database to
-    copy, `out` is taken (unless `overwrite`) or cannot be written, or the original is damaged.
+    copy, `out` is taken (unless `overwrite`) or cannot be written, or the original is damaged. What backups that were
+    killed left in the folder of `out` is removed.
     """
     source = sqlite_file(url)
     if source is None:
@@ -47,7 +52,9 @@ def back_up(url: str, out: Path, *, overwrite: bool = False) -> Backup:
         )
     require_file(source)
     _check_place(source, out, overwrite=overwrite)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    _remove_what_nobody_finishes(out.parent)
+    owner = owner_name(secrets.token_hex(4)).replace("/", _OWNED)
+    temporary = out.with_name(f".{out.name}{_OWNED}{owner}{_UNFINISHED}")
     try:
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         revision = _copied(source, temporary)
@@ -60,10 +67,25 @@ def back_up(url: str, out: Path, *, overwrite: bool = False) -> Backup:
     except sqlite3.Error as error:
         raise DatabaseError(f"the database cannot be copied to {out}: {error}") from error
     finally:
-        for ending in _BESIDE:
-            with suppress(OSError):
-                temporary.with_name(temporary.name + ending).unlink()
+        _remove(temporary)
     return Backup(revision, size)
+
+
+def _remove(temporary: Path) -> None:
+    for ending in _BESIDE:
+        with suppress(OSError):
+            temporary.with_name(temporary.name + ending).unlink()
+
+
+def _remove_what_nobody_finishes(folder: Path) -> None:
+    """Copies whose process, on this machine, is gone: nobody else looks at them, and they are as large as the database.
+
+    Of a copy that another machine makes in a shared folder nothing is known, so it stays.
+    """
+    for path in folder.glob(f".*{_OWNED}*{_UNFINISHED}"):
+        owner = path.name.removesuffix(_UNFINISHED).split(_OWNED, 1)[1]
+        if is_gone(owner.replace(_OWNED, "/")):
+            _remove(path)
 
 
 def _check_place(source: Path, out: Path, *, overwrite: bool) -> None:

@@ -214,3 +214,30 @@ def test_postgresql_has_a_tool_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match="pg_dump --format=custom") as caught:
         back_up("postgresql://me:secret@host/name", tmp_path / "copy")
     assert "secret" not in str(caught.value)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ocunet_pacs.jobs import backup
+backup._copied = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+backup.back_up(sys.argv[1], Path(sys.argv[2]))
+"""
+
+
+def test_what_a_killed_backup_left_goes_with_the_next_one(url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    subprocess.run([sys.executable, "-c", KILLED, url, str(folder / "monday.db")], check=False, cwd=PROJECT)
+    (left,) = folder.iterdir()
+    left.with_name(f"{left.name}-journal").touch()
+    ours = backup.owner_name("x").replace("/", backup._OWNED)
+    kept = {
+        f".sunday.db{backup._OWNED}{ours}{backup._UNFINISHED}",
+        left.name.replace("monday", "elsewhere").replace(backup._OWNED, f"{backup._OWNED}another-", 1),
+        ".somebody-elses.part",
+    }
+    for name in kept:
+        (folder / name).touch()
+    back_up(url, folder / "tuesday.db")
+    assert {path.name for path in folder.iterdir()} == kept | {"tuesday.db"}
