@@ -55,6 +55,8 @@ class Daemon:
     port: int = field(default_factory=free_port)
     more: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Further settings, by section."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """What its processes find in their environment beside what is there anyway."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -85,7 +87,7 @@ class Daemon:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    env=CLEAN_ENVIRONMENT,
+                    env={**CLEAN_ENVIRONMENT, **self.environment},
                     cwd="/",
                 )
 
