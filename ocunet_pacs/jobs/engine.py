@@ -12,6 +12,7 @@ import sqlite3
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, create_engine, event, make_url
@@ -23,12 +24,33 @@ from ocunet_pacs.domain.errors import ConfigError, DatabaseError, DatabaseFull
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import psycopg
     from sqlalchemy import Connection, Engine
     from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_TIMEOUT_S = 30
 OLDEST_SQLITE = (3, 35)
 _POSTGRES_DISK_FULL = "53100"
+_CLIENT_PATIENCE = MappingProxyType(
+    {
+        "connect_timeout": 10,
+        "keepalives_idle": 20,
+        "keepalives_interval": 10,
+        "keepalives_count": 4,
+        "tcp_user_timeout": 60_000,
+    }
+)
+"""After a minute without a sign of the server a connection is broken, in libpq's words."""
+_SERVER_PATIENCE = MappingProxyType(
+    {
+        "tcp_keepalives_idle": "20s",
+        "tcp_keepalives_interval": "10s",
+        "tcp_keepalives_count": "4",
+        "tcp_user_timeout": "60s",
+        "idle_in_transaction_session_timeout": "60s",
+    }
+)
+"""The same as the server's side has it; none of our transactions waits for anything but the database."""
 _FULL_BELOW_BYTES = 1 << 16
 
 
@@ -189,8 +211,10 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _open_postgres(url: URL) -> Engine:
     try:
-        return create_engine(
+        engine = create_engine(
             url.set(drivername="postgresql+psycopg"),
+            # The site's own word in the URL outweighs ours.
+            connect_args={name: value for name, value in _CLIENT_PATIENCE.items() if name not in url.query},
             # The guarded statements are written for it: each statement sees what was committed before it began.
             isolation_level="READ COMMITTED",
             pool_pre_ping=True,
@@ -199,3 +223,17 @@ def _open_postgres(url: URL) -> Engine:
         )
     except ImportError:
         raise ConfigError(["database.url: PostgreSQL needs pip install ocunet-pacs[postgres]"]) from None
+    event.listen(engine, "connect", _set_up_postgres)
+    return engine
+
+
+def _set_up_postgres(connection: psycopg.Connection[tuple[object, ...]], _entry: ConnectionPoolEntry) -> None:
+    """Tell the server how long to keep the session of a client that it does not hear of.
+
+    A host that is cut off in the middle of a transaction leaves rows locked, for whoever reaps or finishes as well: by
+    default for two hours. On a Unix socket the first three mean nothing, and the server takes them without a word.
+    """
+    with connection.cursor() as cursor:
+        for name, value in _SERVER_PATIENCE.items():
+            cursor.execute("SELECT set_config(%s, %s, false)", (name, value))
+    connection.commit()

@@ -40,6 +40,14 @@ def test_sqlite_is_durable_and_strict(engine: Engine, pragma: str, value: object
         assert connection.execute(text(f"PRAGMA {pragma}")).scalar_one() == value
 
 
+@pytest.mark.peers
+def test_a_session_that_stands_still_in_a_transaction_is_not_kept_for_long(postgres_url: str) -> None:  # noqa: F811
+    engine = open_engine(postgres_url)
+    with transaction(engine) as connection:
+        assert connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "1min"
+    engine.dispose()
+
+
 def test_a_missing_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     open_engine(f"sqlite:///{tmp_path / 'state' / 'queue.sqlite'}").dispose()
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
