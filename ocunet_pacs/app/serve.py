@@ -88,7 +88,7 @@ def serve(reloading: Reloading, config: Path | None) -> int:
     """
     stop, settings = stop_on_signals(), reloading.settings
     settings.store.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _only_one(settings.store.path / "serve.lock"):
+    with _only_one(_lock_file(settings)):
         # Before a port is opened: a sender that is answered must not wait for a model that cannot be loaded.
         read_manifest(settings.model.bundle).require_trained(allow_untrained=settings.model.allow_untrained)
         _empty_metrics(settings)
@@ -122,13 +122,20 @@ def roles(settings: Settings, devices: Path = NVIDIA_DEVICES) -> list[_Role]:
 
 
 def _metrics_folder(settings: Settings) -> Path:
-    return settings.store.path / "metrics"
+    """This host's own: others that share the store count there too, and their processes may have the same numbers."""
+    return settings.store.path / "metrics" / socket.gethostname()
+
+
+def _lock_file(settings: Settings) -> Path:
+    """One `serve` a host; with SQLite one a store, because its file serves one host."""
+    alone = settings.database.url.startswith("sqlite")
+    return settings.store.path / ("serve.lock" if alone else f"serve.{socket.gethostname()}.lock")
 
 
 def _empty_metrics(settings: Settings) -> None:
     """Counters begin at 0 when the daemon starts; those of a role that dies in between stay."""
     folder = _metrics_folder(settings)
-    folder.mkdir(exist_ok=True, mode=0o700)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for file in folder.glob("*.db"):
         file.unlink()
 
