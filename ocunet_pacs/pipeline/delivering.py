@@ -38,6 +38,8 @@ GATHER = timedelta(seconds=3)
 LOOK_AGAIN = timedelta(minutes=1)
 """An answer that comes while the asking step still runs is seen after this at the latest."""
 MOST_A_TRANSACTION = 100
+_TRIES_UNKNOWN = 6
+"""Tries of a delivery to somebody whom our settings do not have: with their pauses about a minute."""
 LONGEST_BACKOFF = timedelta(hours=1)
 _HOPELESS = {0x0119: "class and instance do not belong together", 0x0122: "it does not support the SOP class"}
 """Failure Reasons (PS3.3 C.14.1.1) that storing again does not mend."""
@@ -79,7 +81,9 @@ def deliver(job: Job, tools: DeliveryTools, alive: Callable[[], None]) -> Outcom
     bind_contextvars(study=Study(row.study_instance_uid))
     alive()
     if row.destination not in tools.senders:
-        return Never(f"{row.destination}: no destination of that name is configured", code="no_destination")
+        why = f"{row.destination}: no destination of that name is configured"
+        # It may be new, and who made the result may have heard of it before us.
+        return Retry(why, code="no_destination") if job.attempt < _TRIES_UNKNOWN else Never(why, code="no_destination")
     rule = tools.commitment.get(row.destination)
     waits = _waits(row, rule, tools.clock()) if rule is not None else None
     if waits is not None:

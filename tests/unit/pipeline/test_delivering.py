@@ -151,8 +151,18 @@ def test_a_destination_that_was_taken_out_of_the_settings_is_a_persons_business(
     house = Sending()
     house.study(1)
     house.delivery.senders.pop("pacs")  # type: ignore[attr-defined]
-    house.deliver_due()
+    house.deliver_for(timedelta(minutes=2))
     assert house.states() == {JobState.DEAD: 2}
+
+
+def test_a_destination_of_which_another_host_heard_first_gets_its_results() -> None:
+    house = Sending()
+    house.study(1)
+    sender = house.delivery.senders.pop("pacs")  # type: ignore[attr-defined]
+    house.deliver_for(timedelta(seconds=20))
+    house.delivery.senders["pacs"] = sender  # type: ignore[index]
+    house.deliver_for(timedelta(minutes=2))
+    assert house.states() == {JobState.DONE: 2}
 
 
 def test_a_pacs_that_is_down_for_a_day_gets_everything_once_the_most_urgent_first_and_one_alert() -> None:
