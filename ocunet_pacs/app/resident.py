@@ -99,7 +99,8 @@ class Residency(Generic[Tools]):
         self._loaded_by = loaded_by
         self._keeping = keeping
         self._doing = doing
-        self._places = Lending(_Place(first, tools(settings, first), loaded_by(settings)), _leave)
+        self._ending = False
+        self._places = Lending(_Place(first, tools(settings, first), loaded_by(settings)), self._leave)
 
     @contextmanager
     def tools(self) -> Iterator[Tools]:
@@ -140,8 +141,15 @@ class Residency(Generic[Tools]):
         return TakenUp(self.doing, refused, settings)
 
     def close(self) -> None:
-        """The bundle leaves when the last job has."""
+        """The role ends: no job begins any more."""
+        self._ending = True
         self._places.retire()
+
+    def _leave(self, place: _Place[Tools]) -> None:
+        place.resident.close()
+        if not self._ending:
+            bundle = place.resident.predictor.bundle
+            structlog.get_logger().info("bundle_left", bundle=bundle.name, digest=bundle.digest)
 
 
 def bundle_files(folder: Path) -> str:
@@ -154,12 +162,6 @@ def bundle_files(folder: Path) -> str:
     except OSError:
         return ""
     return digest.hexdigest()
-
-
-def _leave(place: _Place[Tools]) -> None:
-    place.resident.close()
-    bundle = place.resident.predictor.bundle
-    structlog.get_logger().info("bundle_left", bundle=bundle.name, digest=bundle.digest)
 
 
 def _refuse(error: Exception, stays: Resident) -> str:

@@ -95,7 +95,8 @@ def test_an_association_outlives_a_reload_and_the_next_is_judged_by_the_new_rule
 ) -> None:
     first, second = wrap_study(drawn_photographs[:2], tmp_path / "study")
     camera = {"name": "camera", "ae_title": "CAMERA"}
-    site.edit(dicom={"only_listed_sources": True}, sources=[camera])
+    trail = tmp_path / "audit.xml"
+    site.edit(dicom={"only_listed_sources": True}, sources=[camera], audit={"to": "file", "file": str(trail)})
     site.start()
     held = associated(site, "CAMERA", first)
     assert held.is_established
@@ -130,6 +131,7 @@ def test_an_association_outlives_a_reload_and_the_next_is_judged_by_the_new_rule
         assert echoscu(site.daemon.port, calling="GATEWAY").status == 0
         site.daemon.wait_until_idle(1)
         assert "SR" in {dcmread(path).Modality for path in archive.iterdir()}
+    assert trail.read_text().count("changed since they were last read: sources") == 1
     assert events(site.daemon, "study_analysed") == []
     assert len(events(site.daemon, "role_started")) == 3
 

@@ -9,6 +9,7 @@ import pytest
 
 from ocunet_pacs import settings
 from ocunet_pacs.app.listen import listener_config
+from ocunet_pacs.app.stow import senders
 from ocunet_pacs.intake.access import UNKNOWN_CALLING_AE_TITLE, AccessRules, SourceRule
 
 CAMERA = {"name": "camera", "ae_title": "VISUCAM", "address": "10.1.2.0/24"}
@@ -52,3 +53,11 @@ def test_destinations_that_commit_may_tell_the_listener() -> None:
     other = {"name": "other", "ae_title": "OTHER", "host": "pacs.clinic", "port": 105}
     web = {"name": "web", "url": "https://pacs.clinic/dicom-web"}
     assert config(destinations=[pacs, other, web]).committers == {"ARCHIVE": "pacs"}
+
+
+def test_who_sends_over_the_web_is_looked_up_in_the_settings_of_the_moment() -> None:
+    in_force = settings.from_tree({})
+    sender_at = senders(lambda: in_force)
+    assert sender_at("10.1.2.3").source.name == "stow"
+    in_force = settings.from_tree({"sources": [{"name": "gateway", "address": "10.1.2.0/24"}]})
+    assert sender_at("10.1.2.3").source.name == "gateway"
