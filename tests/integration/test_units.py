@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from ocunet_pacs.app.process import NEEDED_ROLES, ROLE_NAME
 from ocunet_pacs.app.serve import SILENT_SECONDS, START_SECONDS
 from ocunet_pacs.cli.main import app
 from ocunet_pacs.settings import Settings, from_tree
@@ -58,6 +59,21 @@ def test_what_a_unit_starts_is_a_command(unit):
     root = get_command(app)
     _disarm(root)
     root.main(words, prog_name="ocunet-pacs", standalone_mode=False)
+
+
+def environment(unit: str) -> dict[str, str]:
+    words = [word for line in units.values(unit, "Environment") for word in line.split()]
+    return dict(word.split("=", 1) for word in words)
+
+
+def test_the_listener_answers_for_the_roles_of_a_host_with_one_worker():
+    worker = "ocunet-pacs-worker@.service"
+    (number,) = units.values(worker, "DefaultInstance")
+    roles = ["listen", environment(worker)[ROLE_NAME].replace("%i", number), "deliver"]
+    needing = {unit: environment(unit)[NEEDED_ROLES] for unit in units.SERVICES if NEEDED_ROLES in environment(unit)}
+    assert needing == {"ocunet-pacs-listener.service": ",".join(roles)}
+    for unit in ("ocunet-pacs-listener.service", "ocunet-pacs-deliver.service"):
+        assert ROLE_NAME not in environment(unit), "they are called by their commands"
 
 
 @unit_by_unit
