@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
+SEEN_EVERY = timedelta(minutes=1)
+"""How exactly is kept when a camera was last seen."""
+PATTERN_SIDE = 32
+"""Cells of a pattern on each side. A cell is 4 % of the field's width: dust out of focus is as large."""
+OUTSIDE, MIDDLE = 0, 128
+"""What a pattern's cell holds outside the field, and where it is as bright as its neighbours."""
+FULL = 0.15
+"""The relative difference to its neighbours at which a cell's value ends, 127 from `MIDDLE`: vessels and discs must not
+outweigh what lies in the same place in every photograph."""
 _LONGEST = 64
 """Characters of one word of a camera, as DICOM's LO has."""
 

@@ -17,7 +17,7 @@ approximation (PNAS 17, 1931).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,9 @@ class Distribution:
     """How one measure lies in the reference. Bin k holds what is above `edges[k - 1]` and at most `edges[k]`.
 
     `counts` are photographs, `size` is the effective number of patients behind them, `days` the number of days,
-    `day_variance` the variance of the days' means in units of the measure's own.
+    `day_variance` the variance of the days' means in units of the measure's own. Where `step` is not 0, values are
+    counted in steps from `middle`, the reference's median: what was the same to a thousandth in every photograph would
+    otherwise have changed when it is another thousandth.
     """
 
     edges: tuple[float, ...]
@@ -52,10 +54,14 @@ class Distribution:
     size: float
     days: int
     day_variance: float
+    step: float = 0.0
+    middle: float = 0.0
 
     @classmethod
-    def of(cls, values: Floats, studies: Ids, days: Ids) -> Distribution:
+    def of(cls, values: Floats, studies: Ids, days: Ids, step: float = 0.0) -> Distribution:
         """Of the values of a reference, at least one, with the study and the day of each."""
+        middle = float(np.median(values)) if step else 0.0
+        values = _in_steps(values, step, middle)
         edges = _edges(values)
         counts = np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)
         return cls(
@@ -64,6 +70,8 @@ class Distribution:
             effective_size(studies),
             len(np.unique(days)),
             max(_ORDINARY**2, variance_of_days(values, studies, days)),
+            step,
+            middle,
         )
 
     def joined(self) -> Distribution:
@@ -77,7 +85,11 @@ class Distribution:
             else:
                 edges.append(edge)
                 counts.append(count)
-        return Distribution(tuple(edges), tuple(counts), self.size, self.days, self.day_variance)
+        return replace(self, edges=tuple(edges), counts=tuple(counts))
+
+    def bins(self, values: Floats) -> Ids:
+        """The bin of each value."""
+        return np.searchsorted(self.edges, _in_steps(values, self.step, self.middle), side="left").astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +104,7 @@ def compare(reference: Distribution, values: Floats, studies: Ids, level: float)
     """A sample, at least one value, beside its reference; chance exceeds `by_chance` with probability `level`."""
     size = effective_size(studies)
     bins = reference.joined() if size < _FEW else reference
-    found = np.bincount(np.searchsorted(bins.edges, values, side="left"), minlength=len(bins.counts))
+    found = np.bincount(bins.bins(values), minlength=len(bins.counts))
     by_chance = chance(
         len(bins.counts),
         1 / size + 1 / bins.size,
@@ -144,6 +156,10 @@ def variance_of_days(values: Floats, studies: Ids, days: Ids) -> float:
     within = float(((means - day_means[day]) ** 2).sum()) / (total - groups)
     typical = (total - float((numbers * numbers).sum()) / total) / (groups - 1)
     return max(0.0, (between - within) / typical)
+
+
+def _in_steps(values: Floats, step: float, middle: float) -> Floats:
+    return np.rint((values - middle) / step) if step else values
 
 
 def _edges(values: Floats) -> Floats:

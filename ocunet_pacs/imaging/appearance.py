@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from ocunet_pacs.domain.drift import FULL, MIDDLE, OUTSIDE, PATTERN_SIDE
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -18,13 +20,6 @@ if TYPE_CHECKING:
 
     Cells = NDArray[np.float32]
 
-SIDE = 32
-"""Cells of a pattern on each side. A cell is 4 % of the field's width: dust out of focus is as large."""
-OUTSIDE, MIDDLE = 0, 128
-"""What a pattern's cell holds outside the field, and where it is as bright as its neighbours."""
-FULL = 0.15
-"""The relative difference to its neighbours at which a cell's value ends: vessels and discs must not outweigh what lies
-in the same place in every photograph."""
 _RIM = 7
 """Pixels of the small picture; half of them are taken off all around the field."""
 _NEIGHBOURS = 5
@@ -40,9 +35,9 @@ class Appearance(NamedTuple):
     finer than a vessel; `evenness` is the green of the field's rim as a share of that of its middle; `pixels` is the
     photograph's own longest side. Empty without a field.
 
-    `pattern`, uint8 (`SIDE`, `SIDE`, 1), is how bright each part of the picture is beside its neighbours: `OUTSIDE`
-    outside the field, else `MIDDLE` and up to 127 more or less at a difference of `FULL`. Of one photograph it shows
-    vessels and lesions; the mean over many shows what stays where it is while eyes change: dust and smears.
+    `pattern`, uint8 (`PATTERN_SIDE`, `PATTERN_SIDE`, 1), is how bright each part of the picture is beside its
+    neighbours: `OUTSIDE` outside the field, else `MIDDLE` and up to 127 more or less at a difference of `FULL`. Of one
+    photograph it shows vessels and lesions; the mean over many shows what stays where it is while eyes change.
     """
 
     values: tuple[tuple[str, float], ...]
@@ -93,7 +88,7 @@ def _values(
 def _evenness(cells: Cells, known: NDArray[np.bool_]) -> float:
     rows, columns = np.nonzero(known)
     y, x = (
-        (np.arange(SIDE) - (place.min() + place.max()) / 2) / max(0.5, (place.max() - place.min()) / 2)
+        (np.arange(PATTERN_SIDE) - (place.min() + place.max()) / 2) / max(0.5, (place.max() - place.min()) / 2)
         for place in (rows, columns)
     )
     away = np.hypot(y[:, None], x[None, :])
@@ -111,7 +106,7 @@ def _pattern(cells: Cells, known: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 
 def _cells(plane: cv2.typing.MatLike) -> Cells:
-    return np.asarray(cv2.resize(plane, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.float32)
+    return np.asarray(cv2.resize(plane, (PATTERN_SIDE, PATTERN_SIDE), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _mean(plane: Cells) -> Cells:

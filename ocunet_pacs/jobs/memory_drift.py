@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ocunet_pacs.domain.drift import KnownCamera, Observed, decode_numbers, encode_numbers
+from ocunet_pacs.domain.drift import SEEN_EVERY, KnownCamera, Observed, decode_numbers, encode_numbers
 from ocunet_pacs.jobs.memory_shadows import MemoryShadows
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ class MemoryDrift(MemoryShadows):
         with self._lock:
             for camera in sorted({one.camera for one in observations}, key=lambda camera: camera.digest):
                 new = KnownCamera(len(self._cameras) + 1, camera.digest, camera.words, now, now)
-                self._cameras[camera.digest] = replace(self._cameras.get(camera.digest, new), last_seen_at=now)
+                known = self._cameras.setdefault(camera.digest, new)
+                if now - known.last_seen_at >= SEEN_EVERY:
+                    self._cameras[camera.digest] = replace(known, last_seen_at=now)
             for one in observations:
                 kept = Observed(
                     self._study_of(one.instance_id),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select, update
 
 from ocunet_pacs.domain.drift import (
+    SEEN_EVERY,
     Baseline,
     Camera,
     DriftLedger,
@@ -206,6 +207,12 @@ class SqlDrift(DriftLedger):
 
 def _camera_id(connection: Connection, camera: Camera, now: datetime) -> int:
     """The camera's row, with the moment at which it was seen."""
+    known = select(cameras.c.id, cameras.c.last_seen_at).where(cameras.c.digest == camera.digest)
+    if (there := connection.execute(known).one_or_none()) is not None:
+        # Not each time: studies of one camera would wait for each other at its row.
+        if now - there.last_seen_at >= SEEN_EVERY:
+            connection.execute(update(cameras).where(cameras.c.id == there.id).values(last_seen_at=now))
+        return int(there.id)
     row = insert_into(connection, cameras).values(
         digest=camera.digest, words=camera.words, first_seen_at=now, last_seen_at=now
     )

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from ocunet_pacs.domain.drift import MIDDLE, OUTSIDE, PATTERN_SIDE
 from ocunet_pacs.domain.study import Laterality
-from ocunet_pacs.imaging.appearance import MIDDLE, OUTSIDE, SIDE, measure_appearance
+from ocunet_pacs.imaging.appearance import measure_appearance
 from ocunet_pacs.imaging.drawn import draw_fundus
 from ocunet_pacs.imaging.quality import small_copy
 
@@ -41,10 +42,10 @@ def test_the_values_of_a_picture_of_known_levels() -> None:
     assert values["contrast"] < 0.01
     assert values["detail"] < 0.001
     assert values["evenness"] == pytest.approx(1, abs=0.02)
-    assert pattern.shape == (SIDE, SIDE, 1)
+    assert pattern.shape == (PATTERN_SIDE, PATTERN_SIDE, 1)
     assert set(np.unique(pattern)) == {OUTSIDE, MIDDLE}
     assert pattern[0, 0, 0] == OUTSIDE
-    assert pattern[SIDE // 2, SIDE // 2, 0] == MIDDLE
+    assert pattern[PATTERN_SIDE // 2, PATTERN_SIDE // 2, 0] == MIDDLE
 
 
 @pytest.mark.parametrize(
