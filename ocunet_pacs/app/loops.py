@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 EXIT_HUNG = 3
 """Exit status of a process whose device hangs."""
+_LONGEST_LOAD_S = 60.0
+"""A bundle takes seconds to load; within this the process may still end in good order before its stop times out."""
 
 
 def start_loops(
@@ -96,3 +98,11 @@ def attend(
             said = time.monotonic()
             metrics.set("model_answer_timestamp_seconds", time.time(), role=role_name(role))
         time.sleep(0.1)
+
+
+def await_reload(reloading: threading.Thread) -> None:
+    """Let a bundle be loaded whose loading a stop interrupts; where that hangs, the process ends all the same."""
+    reloading.join(_LONGEST_LOAD_S)
+    if reloading.is_alive():
+        structlog.get_logger().error("device_hung")
+        os._exit(EXIT_HUNG)

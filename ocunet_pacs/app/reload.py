@@ -186,10 +186,10 @@ class Reloading:
         read = self._read()
         found = change(self.settings, read)
         taken = take_up(found)
-        self.settings = taken.settings or found.settings
+        before, self.settings = self.settings, taken.settings or found.settings
         self._configure_logs(self.settings)
         log = structlog.get_logger()
-        log.info("reloaded", changed=list(found.taken))
+        log.info("reloaded", changed=list(change(before, self.settings).taken))
         if found.restart:
             log.warning("reload_needs_restart", settings=list(found.restart))
         if found.taken or found.restart:

@@ -14,7 +14,7 @@ import structlog
 from ocunet_pacs.app.audit import open_audit, patient_numbers, telling_changes
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
-from ocunet_pacs.app.loops import attend, start_loops
+from ocunet_pacs.app.loops import attend, await_reload, start_loops
 from ocunet_pacs.app.measured import MeasuredClassifier
 from ocunet_pacs.app.observed import be_observed
 from ocunet_pacs.app.parts import eligibility_by, gate_rules
@@ -52,37 +52,39 @@ def run(reloading: Reloading) -> int:
     engine = open_database(settings)
     settle_allocator()
     metrics = Metrics()
-    with closing(_load(settings, metrics)) as first:
-        jobs = SqlJobs(engine)
-        audit = open_audit(settings, "shadow", metrics.count)
+    first = _load(settings, metrics)
+    jobs = SqlJobs(engine)
+    audit = open_audit(settings, "shadow", metrics.count)
 
-        def tools(settings: Settings, resident: Resident) -> ShadowTools:
-            chosen = settings.shadow
-            return ShadowTools(
-                looks=jobs,
-                ledger=jobs,
-                files=Files(settings.store.path),
-                reader=resident.reader,
-                eligibility=eligibility_by(gate_rules(settings)),
-                classifier=resident.classifier,
-                rule=ShadowRule(chosen.look_back, chosen.attempts, chosen.give_way),
-                batch_size=chosen.batch_size,
-                clock=jobs.clock,
-                pause=lambda: stop.wait(_PAUSE),
-                count=metrics.count,
-                audit=audit,
-                patient_number=patient_numbers(settings),
-            )
-
-        residency = Residency(
-            settings,
-            first,
-            load=lambda settings: _load(settings, metrics),
-            tools=tools,
-            loaded_by=_loaded_by,
-            keeping=lambda before, settings: settings.model_copy(update={"shadow": before.shadow}),
-            doing=_doing,
+    def tools(settings: Settings, resident: Resident) -> ShadowTools:
+        chosen = settings.shadow
+        return ShadowTools(
+            looks=jobs,
+            ledger=jobs,
+            files=Files(settings.store.path),
+            reader=resident.reader,
+            eligibility=eligibility_by(gate_rules(settings)),
+            classifier=resident.classifier,
+            rule=ShadowRule(chosen.look_back, chosen.attempts, chosen.give_way),
+            batch_size=chosen.batch_size,
+            clock=jobs.clock,
+            pause=lambda: stop.wait(_PAUSE),
+            count=metrics.count,
+            audit=audit,
+            patient_number=patient_numbers(settings),
         )
+
+    residency = Residency(
+        settings,
+        first,
+        load=lambda settings: _load(settings, metrics),
+        tools=tools,
+        loaded_by=_loaded_by,
+        keeping=lambda before, settings: settings.model_copy(update={"shadow": before.shadow}),
+        doing=_doing,
+    )
+    del first  # or its memory would stay when another takes its place
+    with closing(residency):
         stop_metrics = be_observed(reloading.in_force, metrics, jobs, "shadow")
         housekeeping = Housekeeping(jobs, metrics, clock=jobs.clock)
         housekeeping.reap(jobs)
@@ -113,8 +115,7 @@ def run(reloading: Reloading) -> int:
         log.info("shadowing", look_back=str(settings.shadow.look_back), gives_way=settings.shadow.give_way)
         reloader = reloading.start_thread(stop, residency.take_up, changed=telling_changes(audit))
         attend(threads, residency.is_hung, metrics, "shadow")
-        reloader.join()
-        residency.close()
+        await_reload(reloader)
         housekeeping.stop()
         audit.close()
         stop_metrics()

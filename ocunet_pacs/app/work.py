@@ -11,7 +11,7 @@ import structlog
 from ocunet_pacs.app.audit import open_audit, patient_numbers, telling_changes
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
-from ocunet_pacs.app.loops import attend, start_loops
+from ocunet_pacs.app.loops import attend, await_reload, start_loops
 from ocunet_pacs.app.measured import measured
 from ocunet_pacs.app.observed import be_observed
 from ocunet_pacs.app.parts import eligibility_by, gate_rules, load_predictor, reports, routes
@@ -45,18 +45,20 @@ def work(reloading: Reloading) -> int:
     engine = open_database(settings)
     settle_allocator()
     metrics = Metrics()
-    with closing(_load(settings, metrics)) as first:
-        jobs = SqlJobs(engine)
-        audit = open_audit(settings, "work", metrics.count)
-        residency = Residency(
-            settings,
-            first,
-            load=lambda settings: _load(settings, metrics),
-            tools=lambda settings, resident: _tools(settings, jobs, resident, metrics=metrics, audit=audit),
-            loaded_by=lambda settings: (settings.model, bundle_files(settings.model.bundle)),
-            keeping=lambda before, settings: settings.model_copy(update={"model": before.model}),
-            doing=lambda resident: f"analysing with {resident.predictor.bundle.name} on {resident.predictor.runtime}",
-        )
+    first = _load(settings, metrics)
+    jobs = SqlJobs(engine)
+    audit = open_audit(settings, "work", metrics.count)
+    residency = Residency(
+        settings,
+        first,
+        load=lambda settings: _load(settings, metrics),
+        tools=lambda settings, resident: _tools(settings, jobs, resident, metrics=metrics, audit=audit),
+        loaded_by=lambda settings: (settings.model, bundle_files(settings.model.bundle)),
+        keeping=lambda before, settings: settings.model_copy(update={"model": before.model}),
+        doing=lambda resident: f"analysing with {resident.predictor.bundle.name} on {resident.predictor.runtime}",
+    )
+    del first  # or its memory would stay when another takes its place
+    with closing(residency):
         stop_metrics = be_observed(reloading.in_force, metrics, jobs, "work")
         housekeeping = Housekeeping(jobs, metrics, clock=jobs.clock)
         housekeeping.reap(jobs)
@@ -77,7 +79,7 @@ def work(reloading: Reloading) -> int:
             JobKind.ANALYSE,
             step,
             role="work",
-            count=(8 if first.predictor.on_gpu else 2) if at_once == "auto" else at_once,
+            count=(8 if residency.resident.predictor.on_gpu else 2) if at_once == "auto" else at_once,
             stop=waiting,
             clock=jobs.clock,
             metrics=metrics,
@@ -88,8 +90,7 @@ def work(reloading: Reloading) -> int:
         # In a thread of its own: a bundle takes its time to load, and whether the device hangs is asked meanwhile.
         reloader = reloading.start_thread(stop, residency.take_up, changed=telling_changes(audit))
         attend(threads, residency.is_hung, metrics, "work")
-        reloader.join()
-        residency.close()
+        await_reload(reloader)
         waiting.close()
         housekeeping.stop()
         audit.close()

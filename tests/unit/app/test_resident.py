@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 OLD: dict[str, Any] = {"model": {"bundle": "/srv/old"}}
 NEW: dict[str, Any] = {"model": {"bundle": "/srv/new"}}
 LABELS: dict[str, Any] = {"report": {"heatmap_labels": 1}}
+
+
+class Loaded(SimpleNamespace):
+    """As a resident bundle; a weak reference to it is possible."""
 
 
 class House:
@@ -45,7 +51,7 @@ class House:
         name = settings.model.bundle.name
         return cast(
             "Resident",
-            SimpleNamespace(
+            Loaded(
                 predictor=SimpleNamespace(bundle=SimpleNamespace(name=name, digest=name)),
                 classifier=SimpleNamespace(is_hung=False),
                 close=lambda: self.closed.append(name),
@@ -74,6 +80,14 @@ def test_a_job_keeps_the_bundle_that_it_began_with() -> None:
     assert house.closed == ["old"]
     house.residency.close()
     assert house.closed == ["old", "new"]
+
+
+def test_nothing_of_a_bundle_that_left_stays_in_memory() -> None:
+    house = House()
+    left = weakref.ref(house.residency.resident)
+    house.reload(NEW)
+    gc.collect()
+    assert left() is None
 
 
 def test_other_settings_come_without_another_bundle() -> None:
