@@ -1,8 +1,8 @@
 #!/bin/sh
 # Install the programs that the tests talk to, where that is possible: Debian's dcmtk, dicom3tools, Orthanc with its
 # DICOMweb and web viewer plug-ins, Chromium without a window, openssl, strace, which records what the listener does to
-# its disk, poppler, which reads our PDFs, systemd-analyze, which judges our units (its package starts nothing here), and
-# Prometheus, whose promtool reads our alert rules.
+# its disk, poppler, which reads our PDFs, systemd-analyze, which judges our units (its package starts nothing here),
+# iproute2, which cables the hosts that tests boot, and Prometheus, whose promtool reads our alert rules.
 # (PostgreSQL for the tests comes from PyPI with the `test` extra.) Without root it only says what is missing, and the
 # tests that need it are skipped, or fail where REQUIRE_PEERS=1. Medplum's FHIR server and the files of the OHIF viewer
 # come from npm, where that is.
@@ -39,7 +39,7 @@ fi
 
 missing=
 for pair in storescu:dcmtk dciodvfy:dicom3tools Orthanc:orthanc openssl:openssl strace:strace \
-    pdftotext:poppler-utils systemd-analyze:systemd promtool:prometheus \
+    pdftotext:poppler-utils systemd-analyze:systemd ip:iproute2 promtool:prometheus \
     chromium-headless-shell:chromium-headless-shell; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || [ -x "/usr/sbin/${pair%%:*}" ] || missing="$missing ${pair#*:}"
 done

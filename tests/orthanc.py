@@ -94,18 +94,20 @@ def orthanc(
     folder: Path,
     *,
     dicom_port: int | None = None,
+    http_port: int | None = None,
     modalities: Mapping[str, tuple[str, str, int]] | None = None,
     user: tuple[str, str] | None = None,
     **settings: Any,
 ) -> Iterator[Orthanc]:
     """Run Orthanc with its database in `folder` (an existing one is opened again) until the block ends.
 
-    `dicom_port` fixes the port, for a PACS that goes away and comes back; `modalities` are name -> (AE title, host,
-    port); `user` is who we are, with a password; `settings` are further keys of Orthanc's configuration.
+    `dicom_port` and `http_port` fix a port, for a PACS that goes away and comes back; `modalities` are name ->
+    (AE title, host, port); `user` is who we are, with a password; `settings` are further keys of Orthanc's
+    configuration.
     """
     executable = program("Orthanc")
     folder.mkdir(parents=True, exist_ok=True)
-    dicom, http = dicom_port or free_port(), free_port()
+    dicom, http = dicom_port or free_port(), http_port or free_port()
     configuration = {
         "Name": "test",
         "StorageDirectory": str(folder / "storage"),

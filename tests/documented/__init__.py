@@ -1,0 +1,1 @@
+"""The commands of the pages, run as they stand there."""
