@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 from structlog.contextvars import clear_contextvars
 
-from ocunet_pacs.domain.errors import OcunetError
+from ocunet_pacs.domain.errors import DatabaseError, OcunetError, StoreFull
 from ocunet_pacs.domain.job import Later, Outcome, Retry
 from ocunet_pacs.domain.ports import count_nothing, observe_nothing
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _NOW = timedelta(0)
 _RENEWALS = 20
 """How often a lease is renewed while it would last, at most: a step may say that it is alive after every frame."""
+_ROOM_AGAIN = timedelta(seconds=30)
+"""Work that found no room is done again after this: it may cost a processor a minute to find none again."""
+_DATABASE_AGAIN = timedelta(seconds=2)
 _LEVELS = {"Done": logging.INFO, "Later": logging.INFO, "Retry": logging.WARNING, "Never": logging.ERROR}
 
 
@@ -88,23 +91,18 @@ class Loop:
         self._observe = observe
         self._renewed = clock()
         self._log = structlog.get_logger()
+        self._troubled = False
 
     def run(self) -> None:
         """Until asked to stop. Survives a database that goes away: it says so once and looks again."""
-        troubled = False
         while not self._stop.is_set():
             self._beat()
             try:
                 worked = self.once()
             except Exception as error:  # noqa: BLE001 - the loop must outlive whatever the queue throws
-                if not troubled:
-                    self._log.error("queue_unreachable", exc_info=error)
-                troubled = True
-                self._stop.wait(5 * self._poll.total_seconds())
+                self._wait_for_queue(error)
                 continue
-            if troubled:
-                self._log.info("queue_reachable")
-                troubled = False
+            self._queue_answered()
             if not worked:
                 self._stop.wait(self._poll.total_seconds())
 
@@ -130,7 +128,7 @@ class Loop:
         outcome = self._attempt(job)
         if outcome is None:
             return
-        applied = self._queue.finish(job, outcome, self._clock(), self._random())
+        applied = self._finish(job, outcome)
         word = type(outcome).__name__.lower()
         self._count("jobs", kind=str(job.kind), outcome=word if applied else "lost", reason=outcome.code)
         self._log.log(
@@ -144,6 +142,34 @@ class Loop:
             reason=getattr(outcome, "reason", None),
         )
 
+    def _finish(self, job: Job, outcome: Outcome) -> bool:
+        """Whether the word was applied. While the database is away it is said again, until it is back or we stop.
+
+        A job that nobody finishes is running, for nobody, until its lease is over, and loses an attempt by it.
+        """
+        while True:
+            try:
+                applied = self._queue.finish(job, outcome, self._clock(), self._random())
+            except DatabaseError as error:
+                if self._stop.is_set():
+                    raise
+                self._beat()
+                self._wait_for_queue(error)
+            else:
+                self._queue_answered()
+                return applied
+
+    def _wait_for_queue(self, error: Exception) -> None:
+        if not self._troubled:
+            self._log.error("queue_unreachable", exc_info=error)
+        self._troubled = True
+        self._stop.wait(5 * self._poll.total_seconds())
+
+    def _queue_answered(self) -> None:
+        if self._troubled:
+            self._log.info("queue_reachable")
+            self._troubled = False
+
     def _attempt(self, job: Job) -> Outcome | None:
         """The step's word, or the word for how it failed."""
         try:
@@ -154,6 +180,9 @@ class Loop:
             self._count("jobs", kind=str(job.kind), outcome="lost", reason="lease")
             self._log.warning("job_lost", job=job.id, kind=str(job.kind), attempt=job.attempt)
             return None
+        except (StoreFull, DatabaseError) as error:
+            delay = _ROOM_AGAIN if isinstance(error, StoreFull) else _DATABASE_AGAIN
+            return Later(f"{type(error).__name__}: {error}", delay, code=_code(error))
         except OcunetError as error:
             return Retry(f"{type(error).__name__}: {error}", code=_code(error))
         except Exception as error:  # noqa: BLE001 - one bad job must not end the worker; its attempts are counted

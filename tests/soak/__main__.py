@@ -18,7 +18,7 @@ from tests.conftest import PROJECT
 from tests.soak.archive import Arrivals
 from tests.soak.cameras import Camera, Outbox, Pace
 from tests.soak.faults import Faults, possible
-from tests.soak.photographs import Sitting
+from tests.soak.photographs import Sitting, templates
 from tests.soak.site import Site
 from tests.soak.summary import Run, as_markdown, as_values, write_section
 from tests.soak.timetable import timetable
@@ -89,7 +89,7 @@ def _options() -> argparse.Namespace:
 
 
 def _run(site: Site, options: argparse.Namespace, seed: int, say: Callable[[str], None]) -> Run:
-    minutes, folder = options.minutes, options.photographs
+    minutes, pictures = options.minutes, templates(options.photographs)
     kinds, left_out = possible(site)
     if options.only:
         kinds = [kind for kind in kinds if kind.name in options.only]
@@ -101,7 +101,7 @@ def _run(site: Site, options: argparse.Namespace, seed: int, say: Callable[[str]
     pace = Pace(site.database.url, UNFINISHED_STUDIES, WAITING_DELIVERIES)
     began = time.monotonic()
     cameras = [
-        Camera(name, site.port, Sitting(seed + number, folder), outbox, pace.may_begin, seed + number)
+        Camera(name, site.port, Sitting(seed + number, pictures), outbox, pace.may_begin, seed + number)
         for number, name in enumerate(CAMERAS)
     ]
     for camera in cameras:

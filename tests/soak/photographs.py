@@ -21,7 +21,7 @@ from ocunet_pacs.imaging.wrap import wrap_photograph
 from tests.integration.objects import OP_8_BIT, data_set_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from pydicom.dataset import Dataset
@@ -64,11 +64,11 @@ class Sitting:
     """Makes studies, the same ones for a seed up to their UIDs. `bad`, `late` and `again` are chances."""
 
     def __init__(
-        self, seed: int, folder: Path | None, *, bad: float = 0.08, late: float = 0.12, again: float = 0.1
+        self, seed: int, templates: Sequence[Dataset], *, bad: float = 0.08, late: float = 0.12, again: float = 0.1
     ) -> None:
         self._dice = random.Random(seed)
         self._bad, self._late, self._again = bad, late, again
-        self._templates = [_wrapped(jpeg) for jpeg in (_drawn() if folder is None else _found(folder))]
+        self._templates = templates
 
     def study(self) -> Study:
         """One to four photographs, most of them good."""
@@ -87,6 +87,11 @@ class Sitting:
         ds.PatientID, ds.PatientName = f"{MARK}-{patient}", f"{MARK}^{patient}"
         content = FAULTS[fault](ds) if fault else data_set_of(ds)
         return Photograph(ds.SOPInstanceUID, study, str(template.file_meta.TransferSyntaxUID), content, fault)
+
+
+def templates(folder: Path | None) -> list[Dataset]:
+    """Objects to make others of: of the photographs in a folder, or of drawn eyes."""
+    return [_wrapped(jpeg) for jpeg in (_drawn() if folder is None else _found(folder))]
 
 
 def _drawn() -> list[bytes]:

@@ -55,7 +55,8 @@ class Site:
         self.disk = self._small_disk(folder / "disk")
         self.store = (self.disk.root if self.disk else folder) / "store"
         self.clock = Clock(folder)
-        self.bundles = [folder / "bundle-1", folder / "bundle-2"]
+        self.reloads = values("ocunet-pacs.service", "Type") == ["notify-reload"]
+        self.bundles = [folder / "bundle-1", folder / "bundle-2"][: 1 + self.reloads]
         for number, bundle in enumerate(self.bundles, 1):
             _write_bundle(bundle, number)
         self.active = folder / "bundle"
@@ -65,7 +66,6 @@ class Site:
         cli("db", "upgrade", "--config", self.config)
         self.serve = self._service("serve", "ocunet-pacs.service", self.logs[0], {"OCUNET_PACS_ROLE": "serve"})
         self.second = self._service("work", "ocunet-pacs-worker@.service", self.logs[1], {"OCUNET_PACS_ROLE": SECOND})
-        self.reloads = values("ocunet-pacs.service", "Type") == ["notify-reload"]
 
     @property
     def services(self) -> list[Service]:

@@ -10,7 +10,7 @@ import pytest
 from structlog.contextvars import bind_contextvars, merge_contextvars
 from structlog.testing import capture_logs
 
-from ocunet_pacs.domain.errors import StoreError
+from ocunet_pacs.domain.errors import DatabaseError, StoreError, StoreFull
 from ocunet_pacs.domain.job import Done, JobKind, JobState, Later, Never, Retry
 from ocunet_pacs.jobs.memory import MemoryJobs
 from ocunet_pacs.logs import Study
@@ -76,6 +76,19 @@ def test_an_error_of_ours_costs_an_attempt_and_keeps_its_sentence(jobs, clock) -
     (job,) = jobs.find()
     assert job.state is JobState.WAITING
     assert "the disk is gone" in job.reason
+
+
+@pytest.mark.parametrize("error", [StoreFull("no room"), DatabaseError("not there")])
+def test_a_full_store_and_a_database_that_is_away_cost_no_attempt(jobs, clock, error) -> None:
+    """Or a disk that is full for a minute would leave the studies of that minute dead."""
+    loop = make(jobs, clock, fail_with(error))
+    for _ in range(10):
+        assert loop.once()
+        assert not loop.once(), "not again at once"
+        clock.forward(60)
+    (job,) = jobs.find()
+    assert (job.state, job.attempt) == (JobState.WAITING, 0)
+    assert str(error) in job.reason
 
 
 def test_a_foreign_error_costs_an_attempt_and_its_text_is_kept_nowhere(jobs, clock, capsys) -> None:
@@ -190,6 +203,36 @@ def test_the_loop_outlives_a_queue_that_goes_away(jobs, clock) -> None:
 
     make(jobs, clock, step, stop).run()
     assert jobs.find()[0].state is JobState.DONE
+
+
+def test_what_a_step_said_is_kept_until_the_database_is_back(jobs, clock) -> None:
+    """Or the job would be running, for nobody, until its lease is over, and lose an attempt by it."""
+    stop = threading.Event()
+    finish, calls, beats = jobs.finish, [], []
+
+    def flaky(*arguments):
+        calls.append(1)
+        if len(calls) < 4:
+            raise DatabaseError("not there")
+        stop.set()
+        return finish(*arguments)
+
+    jobs.finish = flaky
+    make(jobs, clock, lambda job, alive: Done(), stop, lambda: beats.append(1)).run()
+    assert jobs.find()[0].state is JobState.DONE
+    assert len(beats) > 3, "it does not count as hung meanwhile"
+
+
+def test_a_stop_does_not_wait_for_a_database_that_is_away(jobs, clock) -> None:
+    stop = threading.Event()
+
+    def away(*arguments):
+        stop.set()
+        raise DatabaseError("not there")
+
+    jobs.finish = away
+    make(jobs, clock, lambda job, alive: Done(), stop).run()
+    assert jobs.find()[0].state is JobState.RUNNING, "the reaper gives it back"
 
 
 def test_the_watchdog_is_fed_by_the_loop_and_by_the_step(jobs, clock) -> None:
