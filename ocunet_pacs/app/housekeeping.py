@@ -17,7 +17,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from ocunet_pacs.app.process import utc_now
 from ocunet_pacs.domain.errors import OcunetError
+from ocunet_pacs.domain.job import LONGEST_BACKOFF
 from ocunet_pacs.domain.ports import count_nothing, observe_nothing
+from ocunet_pacs.domain.upkeep import CLOCKS_DIFFER, LongestWaits
 from ocunet_pacs.jobs.reaper import is_gone
 from ocunet_pacs.pipeline.steps import AssemblyRule, assemble
 from ocunet_pacs.store.consistency import Consistency
@@ -40,12 +42,15 @@ if TYPE_CHECKING:
 
 REAP_EVERY = timedelta(seconds=5)
 RETENTION_EVERY = timedelta(minutes=1)
+MEND_EVERY = timedelta(minutes=1)
 CLEAN_EVERY = timedelta(hours=1)
 CHECK_EVERY = timedelta(days=1)
 CHECKED_LATELY = timedelta(minutes=10)
 """A check that another process began since then is not done again: listeners start together."""
 ABANDONED_AFTER = timedelta(hours=1)
 """What was last written to longer ago lies in `incoming` because its process is gone: others may be receiving there."""
+_JUMP_SECONDS = 5.0
+"""Less is not worth a word: tasks wait for as long at most."""
 _LOOKS_AT_ONCE = 100
 """So few that nobody waits for the database meanwhile."""
 _WRITE_IDLE_EVERY = 60.0
@@ -106,6 +111,18 @@ class Housekeeping:
             return f"{closed} studies closed" if closed else ""
 
         self._every(interval, "close_studies", task)
+
+    def mend_times(self, upkeep: Upkeep, in_force: Callable[[], Settings]) -> None:
+        """After the clock was put back: let nothing wait for the times that it showed. Now and regularly."""
+
+        def task() -> str:
+            mended = upkeep.mend_times(self._clock(), _longest_waits(in_force()))
+            if mended:
+                structlog.get_logger().warning("times_mended", rows=mended, why="the clock was put back")
+            return f"{mended} times mended after the clock was put back" if mended else ""
+
+        self._guarded("mend_times", task)()
+        self._every(MEND_EVERY, "mend_times", task)
 
     def remove_files(self, files: Files, upkeep: Upkeep, in_force: Callable[[], Settings]) -> None:
         """Remove files that are old, or that are in the way, and that nobody needs.
@@ -188,11 +205,22 @@ class Housekeeping:
     def start(self) -> None:
         """Begin."""
         self._scheduler.start()
+        threading.Thread(target=self._watch_clock, name="clock", daemon=True).start()
 
     def stop(self) -> None:
         """End, after the task that is running; the long ones stop where they are."""
         self._stopping.set()
         self._scheduler.shutdown(wait=True)
+
+    def _watch_clock(self) -> None:
+        """The scheduler waits for times of day: when the clock is put back, its tasks would wait for as long."""
+        ahead = time.time() - time.monotonic()
+        while not self._stopping.wait(1.0):
+            before, ahead = ahead, time.time() - time.monotonic()
+            if ahead < before - _JUMP_SECONDS:
+                structlog.get_logger().warning("clock_put_back", seconds=round(before - ahead))
+                for job in self._scheduler.get_jobs():
+                    job.modify(next_run_time=utc_now())
 
     def _every(
         self, interval: timedelta, name: str, task: Callable[[], str | None], first: datetime | None = None
@@ -250,3 +278,12 @@ class Housekeeping:
             # The database is away: the task itself says so, where it needs it.
             return
         self._written[name] = (time.monotonic(), succeeded)
+
+
+def _longest_waits(settings: Settings) -> LongestWaits:
+    quiet_periods = (source.quiet_period for source in settings.sources if source.quiet_period is not None)
+    return LongestWaits(
+        job=max(LONGEST_BACKOFF, settings.jobs.unavailable_delay) + CLOCKS_DIFFER,
+        lease=settings.jobs.lease + CLOCKS_DIFFER,
+        quiet=max([settings.assembly.quiet_period, *quiet_periods]) + CLOCKS_DIFFER,
+    )

@@ -66,6 +66,7 @@ def listen(reloading: Reloading) -> int:
     if role_name("listen") in {"listen", FIRST_LISTENER}:
         housekeeping.reap(jobs)
         housekeeping.close_studies(jobs, reloading.in_force, Waker(settings.store.path, "work"))
+        housekeeping.mend_times(jobs, reloading.in_force)
         housekeeping.clean_incoming(files)
         housekeeping.remove_files(files, jobs, reloading.in_force)
         housekeeping.measure_store(files)

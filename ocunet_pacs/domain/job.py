@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+LONGEST_BACKOFF = timedelta(minutes=15)
+"""The greatest wait of ours before work that failed is tried again."""
+
+
 class JobKind(StrEnum):
     """What a job does; `Job.subject_id` is the id of the row it is about."""
 
@@ -84,7 +88,7 @@ class Retry:
     """Something failed that may not fail again; costs the attempt. `longest` is the greatest wait before the next."""
 
     reason: str
-    longest: timedelta = timedelta(minutes=15)
+    longest: timedelta = LONGEST_BACKOFF
     code: str = field(default="", compare=False)
 
 
@@ -112,7 +116,7 @@ BACKGROUND = -1
 """Priority of work that nobody waits for: it must not delay today's patients."""
 
 
-def backoff(attempt: int, jitter: float, longest: timedelta = timedelta(minutes=15)) -> timedelta:
+def backoff(attempt: int, jitter: float, longest: timedelta = LONGEST_BACKOFF) -> timedelta:
     """The wait before the next try after `attempt` (from 1) failed: 2 s doubling to at most `longest`.
 
     `jitter` in [0, 1) spreads the waits over the upper half of that range, so that a thousand objects that failed

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""Those of several hosts, at most: what happened a moment ago may seem to lie so far ahead."""
 
 
 class FileOwner(StrEnum):
@@ -58,6 +63,19 @@ class TaskRun:
     note: str
 
 
+@dataclass(frozen=True, slots=True)
+class LongestWaits:
+    """How far ahead of the clock a time of ours may lie. One that lies further was written before the clock was put
+    back, and whoever waited for it would wait as long as the clock went.
+    """
+
+    job: timedelta
+    """Until a waiting job, or a destination's next try, is due."""
+    lease: timedelta
+    quiet: timedelta
+    """Until an open study counts as complete."""
+
+
 class Upkeep(Protocol):
     """What housekeeping asks of the rows. Every call is one transaction."""
 
@@ -88,6 +106,12 @@ class Upkeep(Protocol):
 
     def upkeep_counts(self) -> UpkeepCounts:
         """See `UpkeepCounts`."""
+
+    def mend_times(self, now: datetime, longest: LongestWaits) -> int:
+        """Let what would wait for longer than anything may wait from now on; how many rows there were.
+
+        Jobs and probes are due now, leases and quiet periods begin anew, and what has happened did so until now.
+        """
 
     def record_run(self, task: str, started_at: datetime, seconds: float, *, succeeded: bool, note: str) -> None:
         """How a task's run went; one that started before the run that is on record changes nothing."""

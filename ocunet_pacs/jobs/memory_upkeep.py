@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.domain.study import ReasonCode
 from ocunet_pacs.domain.upkeep import FileOwner, KeptFile, KeptStudy, TaskRun, UpkeepCounts
+from ocunet_pacs.jobs.memory_clock import MemoryClock
 from ocunet_pacs.jobs.memory_results import MadeOutput
-from ocunet_pacs.jobs.memory_revisions import FINAL, MemoryRevisions
+from ocunet_pacs.jobs.memory_revisions import FINAL
 from ocunet_pacs.jobs.text import storable
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ocunet_pacs.jobs.memory_intake import Instance, Study
 
 
-class MemoryUpkeep(MemoryRevisions):
+class MemoryUpkeep(MemoryClock):
     """The methods of `Upkeep`."""
 
     def __init__(self, lock: RLock) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import func, select, update
 from ocunet_pacs.domain.upkeep import FileOwner, KeptFile, TaskRun, Upkeep, UpkeepCounts
 from ocunet_pacs.jobs.engine import transaction
 from ocunet_pacs.jobs.schema import housekeeping, instances, outputs, studies
+from ocunet_pacs.jobs.sql_clock import mend_times
 from ocunet_pacs.jobs.sql_insert import insert_into
 from ocunet_pacs.jobs.sql_retention import SqlRetention
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Table
+
+    from ocunet_pacs.domain.upkeep import LongestWaits
 
 
 class SqlUpkeep(SqlRetention, Upkeep):
@@ -71,6 +74,11 @@ class SqlUpkeep(SqlRetention, Upkeep):
                     for column in (studies.c.conflict_at, instances.c.missing_at, outputs.c.missing_at)
                 )
             )
+
+    def mend_times(self, now: datetime, longest: LongestWaits) -> int:
+        """See `Upkeep.mend_times`."""
+        with transaction(self._writing) as connection:
+            return mend_times(connection, now, longest)
 
     def record_run(self, task: str, started_at: datetime, seconds: float, *, succeeded: bool, note: str) -> None:
         """See `Upkeep.record_run`."""

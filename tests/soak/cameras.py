@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 AGAIN_SECONDS = (0.5, 1.5)
 LATE_SECONDS = (4.0, 20.0)
 """After the study was closed and, mostly, analysed."""
-OUT_OF_RESOURCES = range(0xA700, 0xA800)
+SEND_AGAIN = {0x0110, *range(0xA700, 0xA800)}
+"""Processing failure, and out of resources (PS3.4 table B.2-1): it is not the object's fault."""
 
 
 @dataclass
@@ -97,7 +98,7 @@ class Camera(threading.Thread):
             (OP_8_BIT, photograph.transfer_syntax), photograph.sop_instance_uid, photograph.content
         )
         self._outbox.count(f"{status:#06x}")
-        if status in OUT_OF_RESOURCES:
+        if status in SEND_AGAIN:
             return False
         if status:
             photograph.refused = f"{status:#06x} {comment}"
