@@ -243,7 +243,11 @@ def judge_site(site: Site) -> Iterator[Finding]:
     yield _store(site)
     yield _logs(site)
     ended = [what for service in site.services for what in service.unplanned]
-    yield Finding("no service ended or hung by itself", sum(service.starts for service in site.services), ended)
+    for said in _said(site):
+        # Ours end by SIGKILL, or by being asked to.
+        if said["event"] == "role_hung" or (said["event"] == "role_died" and said["code"] not in {0, -9, -15}):
+            ended.append(f"{said['role_name']}: {said['event']} {said.get('code', '')}")
+    yield Finding("no process ended or hung by itself", sum(service.starts for service in site.services), ended)
 
 
 def let_a_night_pass(site: Site) -> None:
@@ -284,22 +288,27 @@ def _logs(site: Site) -> Finding:
             lines += 1
             if MARK.lower() in line.lower():
                 wrong.append(f"{log.name}:{number} names a patient")
-    return Finding("no line of a log names a patient", lines, wrong)
+            # A process that is killed may be cut off in a line; a traceback that nobody caught begins one.
+            if line.startswith(("Traceback", "Exception in thread")):
+                wrong.append(f"{log.name}:{number} is a traceback that nobody caught")
+    return Finding("no line of a log names a patient, or is of an error that nobody caught", lines, wrong)
+
+
+def _said(site: Site) -> Iterator[dict[str, Any]]:
+    """The lines of the logs."""
+    for log in site.logs:
+        for line in log.read_text(errors="replace").splitlines():
+            with suppress(ValueError):
+                yield json.loads(line)
 
 
 def troubles(site: Site) -> Counter[str]:
     """Lines of the logs at warning and above, by event."""
     found: Counter[str] = Counter()
-    for log in site.logs:
-        for line in log.read_text(errors="replace").splitlines():
-            try:
-                said = json.loads(line)
-            except ValueError:
-                found["(not JSON)"] += bool(line.strip())
-                continue
-            if said.get("level") in {"warning", "error", "critical"}:
-                code = f" code {said['code']}" if said["event"] == "role_died" else ""
-                found[f"{said['event']}{code}"] += 1
+    for said in _said(site):
+        if said.get("level") in {"warning", "error", "critical"}:
+            code = f" code {said['code']}" if said["event"] == "role_died" else ""
+            found[f"{said['event']}{code}"] += 1
     return found
 
 
