@@ -238,8 +238,8 @@ def reasons_by_fault(photographs: Iterable[Photograph], evidence: Evidence) -> d
 def judge_site(site: Site) -> Iterator[Finding]:
     """Database, store, logs and processes, once the services run again after a night (see `let_a_night_pass`)."""
     integrity = cli("db", "integrity", "--config", site.config, check=False)
-    said = [] if integrity.returncode == 0 else (integrity.stdout + integrity.stderr).splitlines()
-    yield Finding("`ocunet-pacs db integrity` finds nothing", 1, said)
+    problems = [] if integrity.returncode == 0 else (integrity.stdout + integrity.stderr).splitlines()
+    yield Finding("`ocunet-pacs db integrity` finds nothing", 1, problems)
     yield _store(site)
     yield _logs(site)
     ended = [what for service in site.services for what in service.unplanned]
