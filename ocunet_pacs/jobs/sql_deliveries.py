@@ -82,10 +82,11 @@ class SqlDeliveries:
 
     def uncommitted(self, destination: str, asked_before: datetime, limit: int) -> list[DeliveryRow]:
         """See `Ledger.uncommitted`. Not what failed, which is to be stored again, nor what is no longer waited for."""
+        # Not EXISTS: with a long backlog PostgreSQL would read all jobs that ever were, to join them.
         waited_for = (
-            select(jobs.c.id)
-            .where(jobs.c.kind == JobKind.DELIVER, jobs.c.subject_id == deliveries.c.id, jobs.c.finished_at.is_(None))
-            .exists()
+            select(jobs.c.finished_at.is_(None))
+            .where(jobs.c.kind == JobKind.DELIVER, jobs.c.subject_id == deliveries.c.id)
+            .scalar_subquery()
         )
         query = (
             _rows()

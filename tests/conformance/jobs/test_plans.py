@@ -95,6 +95,27 @@ def test_who_is_to_be_asked_for_is_read_in_order(sqlite_engine: Engine) -> None:
         assert not re.search("SCAN [a-z]", plan(sqlite_engine, call))
 
 
+@pytest.mark.peers
+def test_who_is_to_be_asked_for_on_postgres_is_looked_up_one_by_one(postgres_engine: Engine) -> None:
+    """However many wait: with a backlog it would read all jobs to join them, so it must not be able to."""
+    store = SqlJobs(postgres_engine)
+    statements: list[tuple[str, object]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+        statements.append((statement, parameters))
+
+    event.listen(postgres_engine, "before_cursor_execute", note)
+    store.uncommitted("pacs", NOW, 100)
+    event.remove(postgres_engine, "before_cursor_execute", note)
+    [(statement, parameters)] = statements
+    with postgres_engine.begin() as connection:
+        for way in ("nestloop", "seqscan", "bitmapscan"):
+            connection.exec_driver_sql(f"SET LOCAL enable_{way} = off")
+        steps = "; ".join(connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars())  # type: ignore[arg-type]
+    assert "ix_deliveries_uncommitted" in steps
+    assert "(subject_id = deliveries.id)" in steps
+
+
 def test_a_shadow_reads_what_waits_what_runs_and_what_is_in_its_window(sqlite_engine: Engine) -> None:
     store = SqlJobs(sqlite_engine)
     steps = plan(sqlite_engine, lambda: store.patients_wait(NOW))
