@@ -103,6 +103,15 @@ ASKED = MappingProxyType(
         "database_bytes": ("Size of the database", ()),
         "host_clock_ahead_seconds": ("How far this host's clock is ahead of the database's; negative: behind it", ()),
         "database_free_bytes": ("Room where an SQLite database lies", ()),
+        "drift_psi": (
+            "Population stability index of a camera's photographs, or of their scores, as the last night found it",
+            ("camera", "measure"),
+        ),
+        "drift_alerts": (
+            "Measures of a camera that have changed; of the part camera 1 while it is new",
+            ("camera", "part"),
+        ),
+        "drift_night_timestamp_seconds": ("When cameras were last compared, in Unix time", ()),
         "ready": ("1 where a check of /ready is well", ("check",)),
         "live": ("1 where the loops of all roles that are needed turn", ()),
         "asked_in_time": ("1 where an answer came in time for this scrape; 0: its gauges are missing", ("question",)),

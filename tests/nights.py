@@ -131,6 +131,7 @@ class Clinic:
     patients: int = 40
     days_differ: float = 0.25
     bundle: str = "b" * 64
+    first: datetime = FIRST
     day: int = 0
     taken: int = 0
     nights: list[Night] = field(default_factory=list)
@@ -140,7 +141,7 @@ class Clinic:
 
     @property
     def now(self) -> datetime:
-        return FIRST + self.day * DAY
+        return self.first + self.day * DAY
 
     def open(self, *takings: tuple[Camera, Sequence[Measured], float]) -> None:
         """A day: each camera with its photographs, and by how much the logits of their scores are shifted."""

@@ -13,7 +13,9 @@ from prometheus_client.registry import Collector
 
 from ocunet_pacs.app.asking import Asking
 from ocunet_pacs.app.health import PATIENCE_SECONDS, database_file, free_beside
+from ocunet_pacs.drift.sample import PATTERN
 from ocunet_pacs.metrics import ASKED, PREFIX
+from ocunet_pacs.pipeline.drift_watch import STANDING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from ocunet_pacs.app.health import Liveness, Readiness
     from ocunet_pacs.domain.backlog import Backlog, DestinationBacklog
+    from ocunet_pacs.domain.drift import DriftLedger
     from ocunet_pacs.domain.ledger import DestinationState
     from ocunet_pacs.jobs.sql import SqlJobs
     from ocunet_pacs.settings import Settings
@@ -103,6 +106,7 @@ def asked_gauges(
         "queue": queue,
         "database_size": lambda: {"database_bytes": {(): float(jobs.database_bytes())}},
         "disk": disk,
+        "drift": lambda: drift_values(jobs),
         # Its checks wait for themselves.
         "health": health,
     }
@@ -122,6 +126,27 @@ def queue_values(found: Backlog, now: datetime) -> Values:
         "queue_behind_seconds": {(str(one.kind),): _age(one.due_since, now) for one in found.kinds},
         "studies_open": {(): float(found.open_studies)},
         "studies_open_oldest_seconds": {(): _age(found.open_since, now)},
+    }
+
+
+def drift_values(jobs: DriftLedger) -> Values:
+    """What the last night found, by camera."""
+    night = next(iter(jobs.nights()), None)
+    if night is None:
+        return {}
+    digests = {camera.id: camera.digest for camera in jobs.cameras()}
+    alerts: Samples = {}
+    for found in night.findings:
+        key = (digests[found.camera_id], str(found.part))
+        alerts[key] = alerts.get(key, 0.0) + found.alert
+    return {
+        "drift_psi": {
+            (digests[found.camera_id], found.measure): found.value
+            for found in night.findings
+            if found.measure not in {STANDING, PATTERN}
+        },
+        "drift_alerts": alerts,
+        "drift_night_timestamp_seconds": {(): night.ran_at.timestamp()},
     }
 
 

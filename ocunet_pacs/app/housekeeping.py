@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from ocunet_pacs.app.drift import TASK as DRIFT_TASK
+from ocunet_pacs.app.drift import is_due, last_due, watch
 from ocunet_pacs.app.process import utc_now
 from ocunet_pacs.domain.errors import OcunetError
 from ocunet_pacs.domain.job import LONGEST_BACKOFF
@@ -45,6 +47,8 @@ RETENTION_EVERY = timedelta(minutes=1)
 MEND_EVERY = timedelta(minutes=1)
 CLEAN_EVERY = timedelta(hours=1)
 CHECK_EVERY = timedelta(days=1)
+DRIFT_EVERY = timedelta(minutes=5)
+"""How often somebody looks whether the night's comparison is due."""
 CHECKED_LATELY = timedelta(minutes=10)
 """A check that another process began since then is not done again: listeners start together."""
 ABANDONED_AFTER = timedelta(hours=1)
@@ -201,6 +205,20 @@ class Housekeeping:
             return f"{removed} looks of candidates removed" if removed else ""
 
         self._every(CLEAN_EVERY, "remove_looks", task)
+
+    def watch_drift(self, jobs: SqlJobs, in_force: Callable[[], Settings]) -> None:
+        """Compare every camera's photographs with what they were like, once a night, whoever comes first."""
+
+        def task() -> str | None:
+            settings, now = in_force(), self._clock()
+            if not settings.drift.enabled or not is_due(jobs.task_runs(), last_due(settings.drift.at, now)):
+                return None
+            night = watch(settings, jobs, now, self._stopping.is_set)
+            cameras = {found.camera_id for found in night.findings}
+            changed = {found.camera_id for found in night.findings if found.alert}
+            return f"{len(cameras)} cameras, {len(changed)} that need attention"
+
+        self._every(DRIFT_EVERY, DRIFT_TASK, task)
 
     def start(self) -> None:
         """Begin."""

@@ -72,6 +72,7 @@ def listen(reloading: Reloading) -> int:
         housekeeping.measure_store(files)
         housekeeping.check_store(files, jobs, read_identity)
         housekeeping.remove_looks(jobs, reloading.in_force)
+        housekeeping.watch_drift(jobs, reloading.in_force)
     housekeeping.start()
     reloading.ready(_DOING)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ocunet_pacs.app.database import open_database
+from ocunet_pacs.app.drift import drift_status
 from ocunet_pacs.app.ourselves import ask_plain, ask_secure
 from ocunet_pacs.app.shadow_report import shadow_status
 from ocunet_pacs.domain.errors import BundleError, ConfigError, DatabaseError, DeliveryError, StoreError
@@ -33,7 +34,8 @@ def status(settings: Settings) -> dict[str, Any]:
     came that name another patient, `missing_files` rows whose file is not there, `store.put_aside` files that nobody
     could read. `housekeeping` has a row for each task: times in UTC, how long the last run took, how it went.
     `shadow` is how the candidate bundle stands: how many studies it looked at, failed at, and has still to look at
-    (null: there is none). `problems` says in a sentence each why `ready` is false; none of them is the candidate's.
+    (null: there is none). `drift` is what the last night found of the cameras, with those that need attention (null: it
+    is off). `problems` says in a sentence each why `ready` is false; none of them is the candidate's.
     """
     problems: list[str] = []
     store, bundle = _store(settings, problems), _bundle(settings, problems)
@@ -51,13 +53,19 @@ def _database(settings: Settings, problems: list[str]) -> tuple[dict[str, Any], 
         engine = open_database(settings)
         try:
             jobs = SqlJobs(engine)
-            return {"type": dialect, "ok": True}, _queue(jobs) | {"shadow": shadow_status(settings, jobs)}
+            return {"type": dialect, "ok": True}, _queue(jobs) | {
+                "shadow": shadow_status(settings, jobs),
+                "drift": drift_status(settings, jobs),
+            }
         finally:
             engine.dispose()
     except DatabaseError as error:
         problems.append(f"database: {error}")
         unknown = ("jobs", "deliveries", "destinations", "recent", "patient_conflicts", "missing_files", "housekeeping")
-        return {"type": dialect, "ok": False}, dict.fromkeys(unknown) | {"shadow": shadow_status(settings, None)}
+        return {"type": dialect, "ok": False}, dict.fromkeys(unknown) | {
+            "shadow": shadow_status(settings, None),
+            "drift": drift_status(settings, None),
+        }
 
 
 def _queue(queue: SqlJobs) -> dict[str, Any]:

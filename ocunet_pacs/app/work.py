@@ -10,6 +10,7 @@ import structlog
 
 from ocunet_pacs.app.audit import open_audit, patient_numbers, telling_changes
 from ocunet_pacs.app.database import open_database
+from ocunet_pacs.app.drift import observing
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.loops import attend, await_reload, start_loops
 from ocunet_pacs.app.measured import measured
@@ -141,4 +142,6 @@ def _tools(settings: Settings, jobs: SqlJobs, resident: Resident, *, metrics: Me
         observe=metrics.observe,
         audit=audit,
         patient_number=patient_numbers(settings),
+        watch=observing(settings, jobs, jobs.clock),
+        archives=frozenset(archive.name for archive in settings.archives),
     )

@@ -53,15 +53,17 @@ def _table(found: dict[str, Any]) -> Table:
         table.add_row("store", f"{store['bytes'] / 2**30:.2f} GiB used, {store['free_bytes'] / 2**30:.2f} GiB free")
     for words in _warnings(found):
         table.add_row("attention", Text(words, style="bold"))
-    if found["bundle"]:
-        trained = "" if found["bundle"]["trained"] else " UNTRAINED"
-        table.add_row("bundle", Text(f"{found['bundle']['name']} {found['bundle']['digest'][:12]}{trained}"))
-    if found["shadow"]:
-        table.add_row("shadow", Text(_shadow(found["shadow"])))
+    for name, in_words in (("bundle", _bundle), ("shadow", _shadow), ("drift", _drift)):
+        if found[name]:
+            table.add_row(name, Text(in_words(found[name])))
     table.add_row("database", f"{found['database']['type']}{'' if found['database']['ok'] else ' (not usable)'}")
     for number, run in enumerate(found["housekeeping"] or ()):
         table.add_row("housekeeping" if number == 0 else "", Text(_run(run)))
     return table
+
+
+def _bundle(bundle: dict[str, Any]) -> str:
+    return f"{bundle['name']} {bundle['digest'][:12]}{'' if bundle['trained'] else ' UNTRAINED'}"
 
 
 def _shadow(shadow: dict[str, Any]) -> str:
@@ -78,6 +80,12 @@ def _shadow(shadow: dict[str, Any]) -> str:
     return words + f"; last {shadow['last_look'] or 'never'}"
 
 
+def _drift(drift: dict[str, Any]) -> str:
+    if drift["night"] is None:
+        return "no night yet"
+    return f"night of {drift['night']}: {drift['cameras']} cameras compared, {len(drift['alerts'])} need attention"
+
+
 def _warnings(found: dict[str, Any]) -> list[str]:
     """What a person should look at, although the daemon works."""
     missing, put_aside = found["missing_files"] or {}, found["store"]["put_aside"]
@@ -92,6 +100,7 @@ def _warnings(found: dict[str, Any]) -> list[str]:
         for d in found["destinations"] or ()
         if not d["answers"]
     ]
+    silent += [f"{one['name']} ({one['camera']}): {one['words']}" for one in (found["drift"] or {}).get("alerts", ())]
     return silent + [f"{number} {words}" for number, words in counts if number]
 
 

@@ -51,6 +51,7 @@ TAKEN_UP: Mapping[str, frozenset[str]] = MappingProxyType(
                 "decoders",
             }
         ),
+        "drift": WHOLE,
         "eligibility": WHOLE,
         "assembly": WHOLE,
         "report": WHOLE,

@@ -92,8 +92,18 @@ def _hours(value: object) -> str:
     return str(value)
 
 
+def _time_of_day(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
+        # YAML reads 12:30 as a number of base 60, and 02:30 as text.
+        return f"{value // 60:02}:{value % 60:02}"
+    if not isinstance(value, str) or not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        raise ValueError("expected a time of day such as 02:30, local time")
+    return value
+
+
 Network = Annotated[str, AfterValidator(_network)]
 Hours = Annotated[str, BeforeValidator(_hours)]
+TimeOfDay = Annotated[str, BeforeValidator(_time_of_day)]
 
 
 class Section(BaseModel):

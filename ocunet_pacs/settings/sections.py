@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ocunet_pacs.settings.kinds import AETitle, Auto, Duration, Name, Port, Section, Size, database_url
+from ocunet_pacs.settings.kinds import AETitle, Auto, Duration, Name, Port, Section, Size, TimeOfDay, database_url
 
 
 class Dicom(Section):
@@ -120,6 +121,43 @@ class Shadow(Section):
     def _keeps_what_it_looks_back_to(self) -> Shadow:
         if self.keep <= self.look_back:
             raise ValueError("keep must be longer than look_back, or the candidate would look at a study again")
+        return self
+
+
+class Drift(Section):
+    """Every night each camera's photographs beside what they were like: a dirty lens, a new camera; docs/drift.md."""
+
+    enabled: bool = Field(default=True, description="keep what is measured of photographs, and compare it every night")
+    at: TimeOfDay = Field(
+        default="02:30", description="when, local time; where it could not run then, as soon as it can"
+    )
+    index: float = Field(
+        default=0.25, ge=0.01, allow_inf_nan=False, description="population stability index that counts as a change"
+    )
+    chance: float = Field(
+        default=0.001, gt=0, le=0.05, description="probability of a false alert for one camera in one night"
+    )
+    patients: int = Field(default=20, ge=10, description="how many patients it takes to compare")
+    window: Duration = Field(
+        default="7d",
+        validate_default=True,
+        description="so long ago are photographs taken together until that many are",
+    )
+    reference_photographs: int = Field(
+        default=200, ge=50, description="photographs that make a camera's reference, at least"
+    )
+    reference_days: int = Field(default=7, ge=2, description="on how many days they must have been taken, at least")
+    keep: Duration = Field(
+        default="35d", validate_default=True, description="what was measured of a photograph is removed after this"
+    )
+    keep_nights: Duration = Field(
+        default="400d", validate_default=True, description="what nights found is removed after this"
+    )
+
+    @model_validator(mode="after")
+    def _keeps_what_it_needs(self) -> Drift:
+        if self.keep < max(self.window, timedelta(days=self.reference_days)):
+            raise ValueError("keep must be as long as window and reference_days, or there is nothing to compare")
         return self
 
 

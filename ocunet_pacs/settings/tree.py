@@ -7,7 +7,19 @@ from pydantic import Field, model_validator
 from ocunet_pacs.settings.intake import Archive, Backfill, Eligibility, Retention, Source, Stow, Tls, WatchFolder
 from ocunet_pacs.settings.kinds import Section
 from ocunet_pacs.settings.outgoing import Destination, Notification, RecordSystem, Report, Route
-from ocunet_pacs.settings.sections import Assembly, Audit, Database, Dicom, Jobs, Logging, Metrics, Model, Shadow, Store
+from ocunet_pacs.settings.sections import (
+    Assembly,
+    Audit,
+    Database,
+    Dicom,
+    Drift,
+    Jobs,
+    Logging,
+    Metrics,
+    Model,
+    Shadow,
+    Store,
+)
 
 
 class Settings(Section):
@@ -23,6 +35,7 @@ class Settings(Section):
     retention: Retention = Retention()
     model: Model = Model()
     shadow: Shadow = Shadow()
+    drift: Drift = Drift()
     eligibility: Eligibility = Eligibility()
     assembly: Assembly = Assembly()
     report: Report = Report()

@@ -51,6 +51,19 @@ CASES = {
         "OcunetPacsJobsDead", {DEAD.replace("KIND", "analyse"): "1x9"}, "6m", kind="analyse", state="dead"
     ),
     "a dead look of a candidate's": fires("OcunetPacsJobsDead", {DEAD.replace("KIND", "shadow"): "1x9"}, "6m"),
+    "a camera that has changed": fires(
+        "OcunetPacsDrift",
+        {
+            'ocunet_drift_alerts{camera="3f0c", part="image"}': "0 2x9",
+            'ocunet_drift_alerts{camera="ab", part="image"}': "0x9",
+        },
+        "3m",
+        camera="3f0c",
+        part="image",
+    ),
+    "a camera that is as it was": fires(
+        "OcunetPacsDrift", {'ocunet_drift_alerts{camera="3f0c", part="image"}': "2 0x9"}, "3m"
+    ),
     "a PACS down for an hour": fires(
         "OcunetPacsDestinationDown",
         {'ocunet_destination_down_seconds{destination="pacs"}': "0+60x60"},

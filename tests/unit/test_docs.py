@@ -29,6 +29,7 @@ def examples(page: str) -> list[str]:
         ("notifications.md", "notifications"),
         ("viewers.md", "destinations"),
         ("shadow.md", "shadow"),
+        ("drift.md", "drift"),
         ("setup-orthanc.md", "sources"),
         ("setup-dcm4chee.md", "sources"),
         ("audit.md", "audit"),

@@ -186,7 +186,7 @@ def test_status_shows_what_a_person_should_look_at() -> None:
             {"study": "1.2.3", "revision": 2, "received": "2026-01-01T08:00:00+00:00",
              "finished": "2026-01-01T08:00:00+00:00", "urgency": "emergency"},
         ],
-        "patient_conflicts": 2, "missing_files": {"received": 0, "results": 0}, "shadow": None,
+        "patient_conflicts": 2, "missing_files": {"received": 0, "results": 0}, "shadow": None, "drift": None,
         "housekeeping": [
             {
                 "task": "retention", "last_start": "2026-01-01T00:00:00+00:00", "last_success": None,
