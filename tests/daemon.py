@@ -72,6 +72,7 @@ class Daemon:
             "assembly": {"quiet_period": self.quiet_period},
             "jobs": {"unavailable_delay": "1s"},
             "metrics": {"port": 0},
+            "console": {"enabled": False},
             "destinations": self.destinations,
         }
         for section, values in self.more.items():

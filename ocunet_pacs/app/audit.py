@@ -38,7 +38,7 @@ _UDP_PORT, _TLS_PORT = 514, 6514
 """RFC 5426 section 3.3, RFC 5425 section 4.1."""
 _SECTIONS = {
     Alert.NETWORK_CONFIGURATION: ("dicom", "stow", "watch", "archives", "destinations", "routes", "records"),
-    Alert.SECURITY_CONFIGURATION: ("tls", "sources", "audit", "notifications"),
+    Alert.SECURITY_CONFIGURATION: ("tls", "sources", "audit", "notifications", "console"),
     Alert.SOFTWARE_CONFIGURATION: ("database", "store", "retention", "model", "eligibility", "report"),
 }
 """What is a change of which kind. Not in it: what says only how fast or how talkative we are."""

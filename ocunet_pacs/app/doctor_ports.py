@@ -32,6 +32,8 @@ def port_checks(settings: Settings) -> Iterator[Check]:
         yield _check("tls.port", dicom.host, tls.port, lambda: ask_secure(settings))
     if stow.enabled:
         yield _check("stow.port", stow.host, stow.port, lambda: ask_stow(settings))
+    if settings.console.enabled:
+        yield _check("console.port", settings.console.host, settings.console.port, lambda: ask_console(settings))
     if metrics.port:
         yield _check("metrics.port", metrics.host, metrics.port, lambda: ask_metrics(metrics.host, metrics.port))
 
@@ -61,8 +63,8 @@ def judge_refusal(name: str, host: str, port: int, number: int, answer: str = ""
     if number == errno.EADDRINUSE:
         found = f"{port} is taken, and what listens there does not answer as our daemon would ({answer})"
         remedy = f"find it with `ss -ltnp 'sport = :{port}'`; stop it, or set another {name}"
-        # Without metrics the daemon works.
-        return warning(found, remedy) if name.startswith("metrics") else fault(found, remedy)
+        # Without metrics and console the daemon works.
+        return warning(found, remedy) if name.startswith(("metrics", "console")) else fault(found, remedy)
     if number == errno.EACCES:
         return fault(
             f"this user may not listen on {port}",
@@ -102,6 +104,19 @@ def ask_stow(settings: Settings) -> None:
     ours = answer.status_code == 405 and "POST" in answer.headers.get("allow", "")
     if not ours and 'realm="stow"' not in answer.headers.get("www-authenticate", ""):
         raise PeerUnavailable(f"no STOW-RS there: HTTP status {answer.status_code}")
+
+
+def ask_console(settings: Settings) -> None:
+    """Return when our console answers. PeerUnavailable, ConfigError."""
+    console = settings.console
+    scheme = "http" if console.certificate is None else "https"
+    verify = True if console.certificate is None else pinned(console.certificate)
+    try:
+        answer = httpx.get(f"{scheme}://{reached_at(console.host)}:{console.port}/", verify=verify, timeout=_TIMEOUT_S)
+    except httpx.HTTPError as error:
+        raise PeerUnavailable(f"no console there: {type(error).__name__}") from None
+    if "OcuNet PACS" not in answer.text:
+        raise PeerUnavailable(f"no console there: HTTP status {answer.status_code}")
 
 
 def ask_metrics(host: str, port: int) -> None:

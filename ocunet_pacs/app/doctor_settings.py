@@ -51,7 +51,7 @@ def judge_file(path: Path, mode: int, *, holds_secret: bool) -> Verdict:
 
 def secrets(settings: Settings) -> Iterator[str]:
     """Every password and token that is set."""
-    given = [settings.stow.token, *(destination.token for destination in settings.destinations)]
+    given = [settings.stow.token, settings.console.token, *(destination.token for destination in settings.destinations)]
     given += [secret for one in settings.notifications for secret in (one.secret, one.mail_password)]
     given += [record.token for record in settings.records]
     if settings.database.url.startswith("postgresql"):

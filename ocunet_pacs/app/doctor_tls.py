@@ -38,6 +38,10 @@ def tls_checks(settings: Settings, now: Callable[[], datetime]) -> Iterator[Chec
         certificate, key, authority = stow.certificate, stow.key, stow.client_authority
         yield _own("stow.certificate", certificate, key, lambda: tls_context(certificate, key, authority), now)
         yield from _authority("stow.client_authority", authority, now)
+    console = settings.console
+    if console.enabled and console.certificate is not None and console.key is not None:
+        page, secret = console.certificate, console.key
+        yield _own("console.certificate", page, secret, lambda: tls_context(page, secret, None, section="console"), now)
     for destination in settings.destinations:
         if destination.tls or (destination.url or "").startswith("https:"):
             yield from _authority(f"{destination.name}: tls_authority", destination.tls_authority, now)

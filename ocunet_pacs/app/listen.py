@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ocunet_pacs.app.audit import open_audit, telling_changes
+from ocunet_pacs.app.binding import start_patiently
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.observed import be_observed
@@ -17,7 +18,6 @@ from ocunet_pacs.app.process import FIRST_LISTENER, Watchdog, role_name, stop_on
 from ocunet_pacs.app.reload import TakenUp
 from ocunet_pacs.app.sources import listed_rule, source_rule
 from ocunet_pacs.app.wake import Waker
-from ocunet_pacs.domain.errors import ConfigError
 from ocunet_pacs.intake.access import SourceRule
 from ocunet_pacs.intake.identity import read_identity
 from ocunet_pacs.intake.scp import Listener, ListenerConfig
@@ -29,14 +29,11 @@ from ocunet_pacs.store.files import Files
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ocunet_pacs.app.process import StopFlag
     from ocunet_pacs.app.reload import Reloading
     from ocunet_pacs.domain.ports import Ledger
     from ocunet_pacs.settings import Settings
     from ocunet_pacs.settings.changing import Change
 
-_PORT_PATIENCE = 20
-"""Tries, half a second apart, for a port that the process before us has not let go of yet."""
 _DOING = "receiving by C-STORE"
 
 
@@ -58,7 +55,7 @@ def listen(reloading: Reloading) -> int:
         audit=audit,
         released=lambda study_instance_uids: _hasten(jobs, study_instance_uids),
     )
-    if not _start(listener, stop):
+    if not start_patiently(listener.start, stop):
         audit.close()
         return 0
     stop_metrics = be_observed(reloading.in_force, metrics, jobs, "listen")
@@ -129,18 +126,3 @@ def _ourselves(settings: Settings) -> Iterator[SourceRule]:
             networks.append(str(ip_address(settings.dicom.host)))
         for network in networks:
             yield SourceRule(ae_title=settings.dicom.ae_title, network=ip_network(network), echo_only=True)
-
-
-def _start(listener: Listener, stop: StopFlag) -> bool:
-    """Bind the port, with patience: after a crash the kernel may hold it a moment longer. False when asked to stop."""
-    for attempt in range(1, _PORT_PATIENCE + 1):
-        try:
-            listener.start()
-        except ConfigError:
-            if attempt == _PORT_PATIENCE:
-                raise
-            if stop.wait(0.5):
-                return False
-        else:
-            return True
-    return False

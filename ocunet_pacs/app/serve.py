@@ -2,8 +2,8 @@
 
 Each role is a process of its own, so that a crash in a native codec or on a GPU takes nothing else down; this one
 starts them, restarts what dies (with a growing pause), passes stops and reloads on, and speaks to the service manager
-for all of them. A role that nobody depends on (the shadow) is started last, never decides how the service is, and is
-not waited for. It never loads torch or the network stack itself.
+for all of them. A role that nobody depends on (the shadow, the console) is started last, never decides how the service
+is, and is not waited for. It never loads torch or the network stack itself.
 """
 
 from __future__ import annotations
@@ -53,7 +53,15 @@ _LONGEST_PAUSE_OPTIONAL = 600.0
 """Starting costs a minute of a processor: what nobody depends on, and what keeps dying, is tried now and then."""
 _OPTIONAL_STOP_SECONDS = 5.0
 SILENT_SECONDS = MappingProxyType(
-    {"listen": 60.0, "stow": 60.0, "watch": 180.0, "work": 600.0, "deliver": 600.0, "shadow run": 600.0}
+    {
+        "listen": 60.0,
+        "stow": 60.0,
+        "watch": 180.0,
+        "work": 600.0,
+        "deliver": 600.0,
+        "shadow run": 600.0,
+        "console": 60.0,
+    }
 )
 """How long each command may give no sign of life before it counts as hung; WatchdogSec= of its unit is the same."""
 START_SECONDS = MappingProxyType({**dict.fromkeys(SILENT_SECONDS, 300.0), "shadow run": 600.0})
@@ -110,12 +118,15 @@ def roles(settings: Settings, devices: Path = NVIDIA_DEVICES) -> list[_Role]:
     optional = {"stow": settings.stow.enabled, "watch": bool(settings.watch)}
     feeders = [_Role(name, name) for name, wanted in optional.items() if wanted]
     shadows = [] if settings.shadow.bundle is None else [_Role("shadow", "shadow run", optional=True)]
-    found = [*listeners, *feeders, *workers, _Role("deliver", "deliver"), *shadows]
+    consoles = [_Role("console", "console", optional=True)] if settings.console.enabled else []
+    found = [*listeners, *feeders, *workers, _Role("deliver", "deliver"), *shadows, *consoles]
     # All of them count into one folder, and the first answers for all.
     for role in found:
         role.environment = {**role.environment, MULTIPROCESS_VARIABLE: str(_metrics_folder(settings))}
     needed = ",".join(role.name for role in found if not role.optional)
-    found[0].environment = {**found[0].environment, NEEDED_ROLES: needed}
+    # The first answers monitoring for all of them, and the console shows how they are.
+    for role in (found[0], *consoles):
+        role.environment = {**role.environment, NEEDED_ROLES: needed}
     for role in found[1:]:
         role.environment = {**role.environment, f"{ENV_PREFIX}METRICS__PORT": "0"}
     return found

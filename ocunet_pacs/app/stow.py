@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ocunet_pacs.app.audit import open_audit, telling_changes
+from ocunet_pacs.app.binding import start_patiently
 from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.housekeeping import ABANDONED_AFTER, Housekeeping
 from ocunet_pacs.app.observed import be_observed
@@ -31,14 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from ocunet_pacs.app.process import StopFlag
     from ocunet_pacs.app.reload import Reloading
     from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.ports import Count, Ledger
     from ocunet_pacs.settings import Settings
 
-_PORT_PATIENCE = 20
-"""Tries, half a second apart, for a port that the process before us has not let go of yet."""
 _CONNECTIONS_A_REQUEST = 4
 _DOING = "receiving over the web"
 
@@ -55,7 +53,7 @@ def stow(reloading: Reloading) -> int:
     metrics = Metrics()
     audit = open_audit(settings, "stow", metrics.count)
     server = web_server(reloading.in_force, files, jobs, metrics.count, audit, clock=jobs.clock)
-    if not _start(server, stop):
+    if not start_patiently(server.start, stop):
         audit.close()
         return 0
     stop_metrics = be_observed(reloading.in_force, metrics, jobs, "stow")
@@ -129,6 +127,7 @@ def web_server(
 
     return WebServer(
         app,
+        name="stow",
         host=ours.host,
         port=ours.port,
         tls=tls,
@@ -147,18 +146,3 @@ def senders(in_force: Callable[[], Settings]) -> Callable[[str], Sender]:
         return Sender("stow", next((rule for rule in known if rule.fits("", address)), other), "STOW", address)
 
     return sender_at
-
-
-def _start(server: WebServer, stop: StopFlag) -> bool:
-    """Bind the port, with patience: after a crash the kernel may hold it a moment longer. False when asked to stop."""
-    for attempt in range(1, _PORT_PATIENCE + 1):
-        try:
-            server.start()
-        except ConfigError:
-            if attempt == _PORT_PATIENCE:
-                raise
-            if stop.wait(0.5):
-                return False
-        else:
-            return True
-    return False

@@ -16,6 +16,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from ocunet_pacs.domain.audit import (
     Accessed,
     AuditOutcome,
+    Login,
     Party,
     Queried,
     Received,
@@ -38,8 +39,11 @@ TRANSFERRED = ("110104", "DICOM Instances Transferred")
 EXPORT = ("110106", "Export")
 QUERY = ("110112", "Query")
 SECURITY_ALERT = ("110113", "Security Alert")
+AUTHENTICATION = ("110114", "User Authentication")
 START = ("110120", "Application Start")
 STOP = ("110121", "Application Stop")
+LOGIN = ("110122", "Login")
+LOGOUT = ("110123", "Logout")
 APPLICATION = ("110150", "Application")
 DESTINATION = ("110152", "Destination Role ID")
 SOURCE = ("110153", "Source Role ID")
@@ -247,7 +251,9 @@ def _sent(event: Sent, to: _Writer) -> None:
 
 def _accessed(event: Accessed, to: _Writer) -> None:
     to.event(ACCESSED, "R")
-    to.us(APPLICATION, requestor=True)
+    to.us(APPLICATION, requestor=event.reader is None)
+    if event.reader is not None:
+        to.other(event.reader, None, requestor=True)
     to.source()
     to.study(event.study_instance_uid, event.instances)
     to.patient(event.patient)
@@ -270,6 +276,13 @@ def _alert(event: SecurityAlert, to: _Writer) -> None:
     to.node(event.party or Party(ae_title=to.reporter.ae_title, address=to.reporter.host), event.description)
 
 
+def _login(event: Login, to: _Writer) -> None:
+    to.event(AUTHENTICATION, "E", event.outcome, LOGOUT if event.out else LOGIN)
+    to.other(event.person, None, requestor=True)
+    to.us(APPLICATION, requestor=False)
+    to.source()
+
+
 _WRITERS: dict[type, Callable[[Any, _Writer], None]] = {
     Started: _started,
     Stopped: _stopped,
@@ -278,6 +291,7 @@ _WRITERS: dict[type, Callable[[Any, _Writer], None]] = {
     Accessed: _accessed,
     Queried: _queried,
     SecurityAlert: _alert,
+    Login: _login,
 }
 
 

@@ -52,3 +52,11 @@ def deliver(config: ConfigOption = None) -> None:
     from ocunet_pacs.app.deliver import deliver as run
 
     raise typer.Exit(run(reloading))
+
+
+def console(config: ConfigOption = None) -> None:
+    """Run the console alone: the web page for those who look after the daemon, as set under `console`."""
+    reloading = start_reloading(config, "console")
+    from ocunet_pacs.app.console import console as run
+
+    raise typer.Exit(run(reloading))

@@ -91,12 +91,14 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Accessed:
-    """A study's instances were read, to analyse them."""
+    """A study's instances were read: to analyse them, or to show them to a person."""
 
     study_instance_uid: str
     instances: tuple[tuple[str, int], ...]
     """SOP Class UIDs, with how many of each."""
     patient: Patient = NOBODY
+    reader: Party | None = None
+    """Who looked at them; None: nobody, they were analysed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,16 @@ class SecurityAlert:
     outcome: AuditOutcome = AuditOutcome.MINOR_FAILURE
 
 
-AuditEvent = Started | Stopped | Received | Sent | Accessed | Queried | SecurityAlert
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Somebody gave the console's token, or a wrong one, or signed out again (`out`)."""
+
+    person: Party
+    outcome: AuditOutcome = AuditOutcome.SUCCESS
+    out: bool = False
+
+
+AuditEvent = Started | Stopped | Received | Sent | Accessed | Queried | SecurityAlert | Login
 
 
 def no_patient_number(_object: Path, /) -> str:

@@ -44,9 +44,12 @@ class TooLate(Exception):
 
 
 class Orders(NamedTuple):
-    """How a worker shall work. It goes as a pickle, in the one direction that is trusted: towards the worker."""
+    """How a worker shall work. It goes as a pickle, in the one direction that is trusted: towards the worker.
 
-    spec: PreprocessSpec
+    `spec` is for workers that prepare photographs for the network, None for others.
+    """
+
+    spec: PreprocessSpec | None
     limits: QualityLimits | None
     timeout_s: float
     memory_bytes: int | None

@@ -155,9 +155,9 @@ class PreparingPool:
     def _start(self, seat: _Seat) -> None:
         with self._changed:
             self._refuse_when_closed()
-            seat.worker = _Worker(self._module, self._orders)
+            seat.worker = Worker(self._module, self._orders)
 
-    def _ready(self, seat: _Seat) -> _Worker:
+    def _ready(self, seat: _Seat) -> Worker:
         """The seat's worker, alive and ready."""
         if seat.worker is not None and seat.worker.process.poll() is not None and seat.worker.is_ready:
             seat.clear()  # it died while nobody used it
@@ -196,7 +196,7 @@ class PreparingPool:
         except messages.Broken:
             status = seat.clear()
             self._refuse_when_closed()
-            raise _Crashed(Reason(ReasonCode.DECODER_FAILED, f"its decoder {_ending(status)}")) from None
+            raise _Crashed(Reason(ReasonCode.DECODER_FAILED, f"its decoder {ending(status)}")) from None
 
     def _refuse_when_closed(self) -> None:
         if self._closed:
@@ -219,7 +219,7 @@ class _Seat:
     """A place for one worker, used by one thread at a time."""
 
     def __init__(self) -> None:
-        self.worker: _Worker | None = None
+        self.worker: Worker | None = None
 
     def clear(self) -> int | None:
         """End the worker, if there is one; its exit status."""
@@ -227,7 +227,7 @@ class _Seat:
         return None if worker is None else worker.end()
 
 
-class _Worker:
+class Worker:
     """A process that was started, and our end of the socket to it."""
 
     def __init__(self, module: str, orders: messages.Orders) -> None:
@@ -298,7 +298,8 @@ def _understand(message: Message, arrays: list[Array]) -> _Reply:
     raise messages.Broken
 
 
-def _ending(status: int | None) -> str:
+def ending(status: int | None) -> str:
+    """How a worker ended, in words that follow "its decoder"."""
     if status is not None and status < 0:
         return f"was ended by {signal.Signals(-status).name}"
     return f"ended with status {status}"

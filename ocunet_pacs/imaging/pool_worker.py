@@ -94,6 +94,7 @@ def _header(path: Path) -> Iterator[Reply]:
 
 
 def _photographs(path: Path, orders: Orders) -> Iterator[Reply]:
+    assert orders.spec is not None
     declared = read_header(path).number_of_frames
     for number, rgb in enumerate(frames(path), 1):
         message, *arrays = messages.photograph_out(prepare(orders.spec, rgb, orders.limits, reuse=True))

@@ -28,25 +28,31 @@ _LONGEST_HEAD = 1 << 15
 _GRACE_S = 10
 
 
-def tls_context(certificate: Path, key: Path, client_authority: Path | None) -> ssl.SSLContext:
-    """TLS 1.2 or newer; with `client_authority` only for senders with a certificate of theirs. ConfigError."""
+def tls_context(
+    certificate: Path, key: Path, client_authority: Path | None, *, section: str = "stow"
+) -> ssl.SSLContext:
+    """TLS 1.2 or newer; with `client_authority` only for senders with a certificate of theirs.
+
+    ConfigError, which names the files by their keys in that section of the settings.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError([f"stow.certificate, stow.key: cannot be used together: {_why(error)}"]) from None
+        raise ConfigError([f"{section}.certificate, {section}.key: cannot be used together: {_why(error)}"]) from None
     if client_authority is not None:
         context.verify_mode = ssl.CERT_REQUIRED
         try:
             context.load_verify_locations(client_authority)
         except (OSError, ssl.SSLError) as error:
-            raise ConfigError([f"stow.client_authority: cannot be used: {_why(error)}"]) from None
+            raise ConfigError([f"{section}.client_authority: cannot be used: {_why(error)}"]) from None
     return context
 
 
 class WebServer:
-    """Serves in a thread of its own between `start` and `stop`.
+    """Serves in a thread of its own between `start` and `stop`. `name`: of the thread, and the section of the settings.
+    `app` is what answers.
 
     `on_bad_handshake` is called with the peer's address when TLS did not come about, for want of a certificate above
     all.
@@ -56,12 +62,15 @@ class WebServer:
         self,
         app: ASGIApp,
         *,
+        name: str,
         host: str,
         port: int,
         tls: ssl.SSLContext | None,
         max_connections: int,
         on_bad_handshake: Callable[[str], None],
     ) -> None:
+        self.app = app
+        self._name = name
         self._address = host, port
         make: Any = _Http
         if tls is not None:
@@ -104,10 +113,10 @@ class WebServer:
         try:
             self._socket = socket.create_server((host, port), family=family, backlog=128)
         except OSError as error:
-            raise ConfigError([f"stow.port: cannot listen on {host} port {port}: {error.strerror}"]) from error
-        self._thread = threading.Thread(target=self._run, args=(self._socket,), name="stow", daemon=True)
+            raise ConfigError([f"{self._name}.port: cannot listen on {host} port {port}: {error.strerror}"]) from error
+        self._thread = threading.Thread(target=self._run, args=(self._socket,), name=self._name, daemon=True)
         self._thread.start()
-        structlog.get_logger().info("listening", protocol="stow", host=host, port=self.port)
+        structlog.get_logger().info("listening", protocol=self._name, host=host, port=self.port)
 
     @property
     def is_running(self) -> bool:
@@ -119,7 +128,7 @@ class WebServer:
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join()
-        structlog.get_logger().info("listener_stopped", protocol="stow")
+        structlog.get_logger().info("listener_stopped", protocol=self._name)
 
     def _run(self, listening: socket.socket) -> None:
         with listening:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
@@ -10,7 +9,7 @@ from typing import ClassVar, Literal, Protocol
 from pydantic import Field, field_validator, model_validator
 
 from ocunet_pacs.domain.gates import Gate
-from ocunet_pacs.settings.kinds import AETitle, Duration, Hours, Name, Network, Port, Section, Size
+from ocunet_pacs.settings.kinds import AETitle, Duration, Hours, Name, Network, Port, Section, Size, is_loopback
 
 
 def _refuse_both(section: _Gated) -> None:
@@ -184,19 +183,12 @@ class Stow(Section):
             raise ValueError("stow.certificate and stow.key belong together")
         if self.client_authority is not None and self.certificate is None:
             raise ValueError("stow.client_authority needs stow.certificate and stow.key")
-        if self.enabled and self.certificate is None and not self.plain and not _is_loopback(self.host):
+        if self.enabled and self.certificate is None and not self.plain and not is_loopback(self.host):
             raise ValueError(
                 "stow without certificate and key would send token and patient data in the clear: give both, "
                 "keep stow.host at 127.0.0.1 behind a proxy, or allow it with stow.plain"
             )
         return self
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 WATCH_GROUPS = ("patient_id", "patient_name", "laterality", "date", "accession", "study")

@@ -101,6 +101,14 @@ def _time_of_day(value: object) -> str:
     return value
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 Network = Annotated[str, AfterValidator(_network)]
 Hours = Annotated[str, BeforeValidator(_hours)]
 TimeOfDay = Annotated[str, BeforeValidator(_time_of_day)]

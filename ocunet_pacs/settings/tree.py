@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
+from ocunet_pacs.settings.console import Console
 from ocunet_pacs.settings.intake import Archive, Backfill, Eligibility, Retention, Source, Stow, Tls, WatchFolder
 from ocunet_pacs.settings.kinds import Section
 from ocunet_pacs.settings.outgoing import Destination, Notification, RecordSystem, Report, Route
@@ -60,6 +61,7 @@ class Settings(Section):
         default=(), description="folders in which cameras that only export files leave their pictures"
     )
     jobs: Jobs = Jobs()
+    console: Console = Console()
     metrics: Metrics = Metrics()
     logging: Logging = Logging()
     audit: Audit = Audit()

@@ -107,7 +107,13 @@ def record_system(tls: ssl.SSLContext | None = None) -> Iterator[RecordSystem]:
         Route("/fhir/DiagnosticReport", system.search, methods=["GET"]),
     ]
     server = WebServer(
-        Starlette(routes=routes), host=HOST, port=0, tls=tls, max_connections=20, on_bad_handshake=lambda _: None
+        Starlette(routes=routes),
+        name="fhir",
+        host=HOST,
+        port=0,
+        tls=tls,
+        max_connections=20,
+        on_bad_handshake=lambda _: None,
     )
     server.start()
     system.url = f"{'https' if tls else 'http'}://{HOST}:{server.port}/fhir"

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.peers
 unit_by_unit = pytest.mark.parametrize("unit", units.SERVICES)
 EXPOSURE = {
     "ocunet-pacs.service": 1.7,
+    "ocunet-pacs-console.service": 1.2,
     "ocunet-pacs-deliver.service": 1.1,
     "ocunet-pacs-listener.service": 1.4,
     "ocunet-pacs-migrate.service": 1.1,

@@ -16,6 +16,7 @@ from tests.conftest import PROJECT
         ("ocunet_pacs.app.listen", ("torch", "timm", "cv2", "highdicom")),
         ("ocunet_pacs.app.stow", ("torch", "timm", "cv2", "highdicom")),
         ("ocunet_pacs.app.watch", ("torch", "timm", "cv2", "highdicom", "starlette")),
+        ("ocunet_pacs.app.console", ("torch", "timm", "highdicom", "pynetdicom")),
         ("ocunet_pacs.app.serve", ("torch", "timm", "highdicom", "pynetdicom")),
         ("ocunet_pacs.cli.main", ("torch", "cv2", "highdicom", "pynetdicom", "sqlalchemy", "pydicom")),
         ("ocunet_pacs.app.shadow_report", ("torch", "timm", "highdicom", "pynetdicom")),

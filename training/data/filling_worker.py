@@ -34,6 +34,7 @@ def pictures(path: Path) -> Iterator[RgbImage]:
 def _answers(order: Message, orders: Orders) -> Iterator[Reply]:
     for rgb in pictures(Path(order["photographs"])):
         height, width = rgb.shape[:2]
+        assert orders.spec is not None
         ready = apply(orders.spec, rgb, reuse=True)
         nothing = ready.pixels[:1, :1]  # nobody is shown it
         message, *arrays = messages.photograph_out(Photograph(ready.pixels, nothing, ready.crop, width, height))

@@ -18,6 +18,7 @@ from ocunet_pacs.domain.audit import (
     Alert,
     AuditEvent,
     AuditOutcome,
+    Login,
     Party,
     Patient,
     Queried,
@@ -83,14 +84,16 @@ odd = st.text(
 parties = st.builds(Party, odd, odd, odd)
 patients = st.builds(Patient, odd, odd)
 outcomes = st.sampled_from(AuditOutcome)
+instances = st.lists(st.tuples(odd, st.integers(0, 999)), max_size=3).map(tuple)
 events: st.SearchStrategy[AuditEvent] = st.one_of(
     st.just(Started()),
     st.builds(Stopped, odd),
     st.builds(Received, parties, odd, odd, patients, st.booleans(), st.booleans()),
     st.builds(Sent, parties, odd, odd, patients, outcomes),
-    st.builds(Accessed, odd, st.lists(st.tuples(odd, st.integers(0, 999)), max_size=3).map(tuple), patients),
+    st.builds(Accessed, odd, instances, patients, st.none() | parties),
     st.builds(Queried, parties, odd, st.binary(max_size=50), odd, outcomes),
     st.builds(SecurityAlert, st.sampled_from(Alert), odd, st.none() | parties, outcomes),
+    st.builds(Login, parties, outcomes, st.booleans()),
 )
 reporters = st.builds(Reporter, odd, odd, st.integers(1, 2**22), odd, odd, odd, st.booleans())
 
@@ -255,3 +258,14 @@ def test_the_source_is_what_the_site_calls_it() -> None:
 def test_the_schema_turns_down_what_it_should(broken: bytes) -> None:
     with pytest.raises((AssertionError, KeyError)):
         checked(broken)
+
+
+def test_who_looks_at_a_study_and_who_signs_in_is_the_one_who_asks() -> None:
+    person = Party("console", address="10.1.2.9")
+    seen = message(Accessed("1.2.3", ((OP, 1),), MARKED, person))
+    assert codes(seen) == ("110103", "R", "0")
+    assert [(who, asks) for _, who, asks in participants(seen)] == [("AETITLES=OCUNET", "false"), ("console", "true")]
+    assert codes(message(Login(person, AuditOutcome.MINOR_FAILURE))) == ("110114", "110122", "E", "4")
+    left = message(Login(person, out=True))
+    assert codes(left) == ("110114", "110123", "E", "0")
+    assert [(who, asks) for _, who, asks in participants(left)] == [("console", "true"), ("AETITLES=OCUNET", "false")]

@@ -1,0 +1,1 @@
+"""The console: pages for the people who look after the daemon. Server-rendered, without scripts."""

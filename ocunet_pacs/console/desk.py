@@ -1,0 +1,112 @@
+"""What the pages are made from: ports, and what the composition root knows of settings, bundle and machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from ocunet_pacs.domain.audit import Audit
+    from ocunet_pacs.domain.backlog import BacklogReader
+    from ocunet_pacs.domain.console import ConsoleReader
+    from ocunet_pacs.domain.job import JobKind
+    from ocunet_pacs.domain.ledger import DestinationState
+    from ocunet_pacs.domain.ports import JobQueue, RgbImage
+    from ocunet_pacs.domain.upkeep import TaskRun, UpkeepCounts
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the daemon as it is now, in a sentence."""
+
+    name: str
+    ok: bool
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Somewhere that results may go, as the settings have it: `kind` in words, `address` without anything secret."""
+
+    name: str
+    kind: str
+    address: str
+    gets: str
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """One label of the bundle. `threshold` and `temperature` None: the bundle does not know the label."""
+
+    name: str
+    display: str
+    caveat: str
+    threshold: float | None
+    temperature: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The bundle that the settings name; with a `problem` nothing else is known of it."""
+
+    folder: str
+    problem: str = ""
+    name: str = ""
+    digest: str = ""
+    created_at: datetime | None = None
+    architecture: str = ""
+    trained: bool = True
+    calibrated: bool = True
+    operating_point: str = ""
+    operating_points: tuple[str, ...] = ()
+    thresholds: tuple[Threshold, ...] = ()
+    provenance: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whom a photograph shows and who took it, as its header says: anybody's text."""
+
+    name: str = ""
+    number: str = ""
+    birth_date: str = ""
+    sex: str = ""
+    description: str = ""
+    station: str = ""
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Handed to the pages; any number of threads uses it.
+
+    `look` finds out how the parts are; `photograph` decodes the first frame of a DICOM file, scaled down, in a process
+    that may die of it (BadInput, OSError, OcunetError); `person` reads who it shows in the same way, None where the
+    site does not want that shown; `wake` tells the role that does this kind of job; `patient_number` is for the audit
+    trail; `facts` are about this process, for the page about it.
+    """
+
+    reader: ConsoleReader
+    backlog: BacklogReader
+    queue: JobQueue
+    destination_states: Callable[[], list[DestinationState]]
+    upkeep_counts: Callable[[], UpkeepCounts]
+    task_runs: Callable[[], list[TaskRun]]
+    look: Callable[[], list[Part]]
+    bundle: Callable[[], Bundle]
+    shadow: Callable[[], Mapping[str, object] | None]
+    targets: Callable[[], tuple[Target, ...]]
+    path: Callable[[str], Path]
+    photograph: Callable[[Path], RgbImage]
+    person: Callable[[Path], Person] | None
+    wake: Callable[[JobKind], None]
+    audit: Audit
+    patient_number: Callable[[Path], str]
+    now: Callable[[], datetime]
+    host: str
+    version: str
+    facts: Callable[[], tuple[tuple[str, str], ...]]

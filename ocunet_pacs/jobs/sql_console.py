@@ -1,0 +1,284 @@
+"""What the console reads, on SQLite and PostgreSQL: by the indexes of what is unfinished, or by the newest ids.
+
+Every statement here costs the same after a million studies; `tests/conformance/jobs/test_costs.py` holds that.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, func, select, true
+
+from ocunet_pacs.domain.console import (
+    MOST,
+    MOST_DEAD,
+    About,
+    Among,
+    Answered,
+    ConsoleReader,
+    Picture,
+    Shown,
+    StudyLine,
+    StudyStory,
+    Subject,
+)
+from ocunet_pacs.domain.job import Job, JobKind, JobState
+from ocunet_pacs.domain.result import OutputKind
+from ocunet_pacs.jobs.engine import for_reading, transaction
+from ocunet_pacs.jobs.schema import analyses, deliveries, instances, jobs, outputs, shadows, studies
+from ocunet_pacs.jobs.sql_console_study import INSTANCE, JOB, as_job, gone, revisions, senders, shown_instances
+from ocunet_pacs.jobs.sql_queue import in_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Engine, Row, Select
+
+    from ocunet_pacs.domain.labels import Urgency
+
+_FIRST_PICTURES = 4
+"""Among as many of a study's first objects those for a list are looked for."""
+_SHOWN_IN_LIST = 2
+_NEWEST_DELIVERIES = 500
+
+
+class SqlConsole(ConsoleReader):
+    """`ConsoleReader` over an engine whose schema is up to date; one that can only read is enough."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._reading = for_reading(engine)
+
+    def studies(self, among: Among = Among.ALL, *, before: int | None = None, limit: int = 25) -> list[StudyLine]:
+        """See `ConsoleReader.studies`."""
+        with transaction(self._reading) as connection:
+            return _lines(connection, _chosen(connection, among, before, limit))
+
+    def study(self, study_id: int) -> StudyStory | None:
+        """See `ConsoleReader.study`."""
+        with transaction(self._reading) as connection:
+            found = _lines(connection, [study_id])
+            if not found:
+                return None
+            (line,) = found
+            shown = shown_instances(connection, study_id)
+            return StudyStory(line, senders(connection, study_id), revisions(connection, study_id), shown)
+
+    def jobs(self, state: JobState, *, before: int | None = None, limit: int = 25) -> list[Subject]:
+        """See `ConsoleReader.jobs`."""
+        with transaction(self._reading) as connection:
+            if state is JobState.DEAD:
+                found = _dead(connection, limit, before)
+            elif state is JobState.RUNNING:  # as many as there are workers
+                running = select(*JOB).where(in_state(state), jobs.c.lease_expires_at.is_not(None))
+                found = _as_jobs(connection, running.order_by(jobs.c.lease_expires_at).limit(limit))
+            else:
+                # Kind by kind: that is the order of the claim's index.
+                found = [job for kind in JobKind for job in _as_jobs(connection, _next(kind, limit))]
+                found = sorted(found, key=lambda job: (-job.priority, job.run_at, job.id))[:limit]
+            return _with_subjects(connection, found)
+
+    def about(self, jobs: Sequence[Job]) -> list[Subject]:
+        """See `ConsoleReader.about`."""
+        with transaction(self._reading) as connection:
+            return _with_subjects(connection, jobs)
+
+    def finished_since(self, moment: datetime) -> dict[Urgency | None, int]:
+        """See `ConsoleReader.finished_since`."""
+        query = (
+            select(analyses.c.urgency, func.count())
+            .where(analyses.c.finished_at >= moment, analyses.c.key.is_not(None))
+            .group_by(analyses.c.urgency)
+        )
+        with transaction(self._reading) as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def last_answers(self) -> dict[str, Answered]:
+        """See `ConsoleReader.last_answers`."""
+        of_one = (deliveries.c.destination, deliveries.c.status, deliveries.c.comment, deliveries.c.answered_at)
+        newest = select(*of_one).order_by(deliveries.c.id.desc()).limit(_NEWEST_DELIVERIES)
+        found: dict[str, Answered] = {}
+        with transaction(self._reading) as connection:
+            for row in connection.execute(newest):
+                known = found.get(row.destination)
+                if row.answered_at is not None and (known is None or known.at < row.answered_at):
+                    found[row.destination] = Answered(*row)
+        return found
+
+    def received_picture(self, instance_id: int) -> Picture | None:
+        """See `ConsoleReader.received_picture`."""
+        query = _picture_of(instances).join_from(instances, studies).where(instances.c.id == instance_id)
+        return self._picture(query)
+
+    def made_picture(self, output_id: int) -> Picture | None:
+        """See `ConsoleReader.made_picture`."""
+        query = (
+            _picture_of(outputs)
+            .join_from(outputs, analyses)
+            .join(studies)
+            .where(outputs.c.id == output_id, outputs.c.kind == OutputKind.HEATMAP)
+        )
+        return self._picture(query)
+
+    def _picture(self, query: Select[*tuple[Any, ...]]) -> Picture | None:
+        with transaction(self._reading) as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        return Picture(row.file_key, row.sop_class_uid, row.study_instance_uid, row.patient_digest, gone(row))
+
+
+def _chosen(connection: Connection, among: Among, before: int | None, limit: int) -> list[int]:
+    """The ids of the studies of a list, in its order."""
+    if among is Among.ALL:
+        below = true() if before is None else studies.c.id < before
+        return list(connection.scalars(select(studies.c.id).where(below).order_by(studies.c.id.desc()).limit(limit)))
+    if among is Among.RECEIVING:
+        opened = select(studies.c.id).where(studies.c.open_since.is_not(None)).order_by(studies.c.open_since.desc())
+        return list(connection.scalars(opened.limit(MOST)))
+    if among is Among.ATTENTION:
+        dead = _with_subjects(connection, _dead(connection, MOST_DEAD))
+        of_results = (one.about.study_id for one in dead if one.job.kind is not JobKind.SHADOW)
+        return [study_id for study_id in dict.fromkeys(of_results) if study_id][:MOST]
+    if among is Among.WAITING:
+        under_way = _as_jobs(connection, _next(JobKind.ANALYSE, MOST))
+    else:
+        of_analyses = func.lower(jobs.c.kind) == JobKind.ANALYSE.value  # not a bare column: see `SqlQueue.find`
+        running = select(*JOB).where(in_state(JobState.RUNNING), of_analyses, jobs.c.lease_expires_at.is_not(None))
+        under_way = _as_jobs(connection, running.order_by(jobs.c.lease_expires_at).limit(MOST))
+    ids = [job.subject_id for job in under_way]
+    of_analysis = select(analyses.c.id, analyses.c.study_id).where(analyses.c.id.in_(ids))
+    study_of = {row.id: row.study_id for row in connection.execute(of_analysis)}
+    return list(dict.fromkeys(study_of[one] for one in ids if one in study_of))
+
+
+def _next(kind: JobKind, limit: int) -> Select[*tuple[Any, ...]]:
+    """The waiting jobs of a kind in the order in which they are claimed, due or not."""
+    waiting = select(*JOB).where(in_state(JobState.WAITING), jobs.c.kind == kind)
+    return waiting.order_by(jobs.c.priority.desc(), jobs.c.run_at, jobs.c.id).limit(limit)
+
+
+def _dead(connection: Connection, limit: int, before: int | None = None) -> list[Job]:
+    below = true() if before is None else jobs.c.id < before
+    query = select(*JOB).where(in_state(JobState.DEAD), below)
+    return _as_jobs(connection, query.order_by(jobs.c.id.desc()).limit(limit))
+
+
+def _lines(connection: Connection, ids: Sequence[int]) -> list[StudyLine]:
+    finished = analyses.alias()
+    newest_finished = (
+        select(finished.c.id)
+        .where(finished.c.study_id == studies.c.id, finished.c.finished_at.is_not(None))
+        .order_by(finished.c.revision.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    newest, said = analyses.alias(), analyses.alias()
+    query = (
+        select(
+            studies.c.id,
+            studies.c.study_instance_uid,
+            studies.c.patient_digest,
+            studies.c.revision,
+            studies.c.open_since,
+            studies.c.last_received_at,
+            studies.c.conflict_at.is_not(None).label("conflict"),
+            studies.c.removed_at.is_not(None).label("removed"),
+            jobs.c.state.label("analysis"),
+            said.c.finished_at,
+            said.c.urgency,
+        )
+        .select_from(studies)
+        .outerjoin(newest, and_(newest.c.study_id == studies.c.id, newest.c.revision == studies.c.revision))
+        .outerjoin(jobs, and_(jobs.c.kind == JobKind.ANALYSE, jobs.c.subject_id == newest.c.id))
+        .outerjoin(said, said.c.id == newest_finished)
+        .where(studies.c.id.in_(ids))
+    )
+    rows = {row.id: row._asdict() for row in connection.execute(query)}
+    went, came = _delivery_states(connection, ids), _arrivals(connection, ids)
+    return [StudyLine(**rows[one], deliveries=went[one], **came[one]) for one in ids if one in rows]
+
+
+def _delivery_states(connection: Connection, ids: Sequence[int]) -> dict[int, dict[JobState, int]]:
+    query = (
+        select(analyses.c.study_id, jobs.c.state, func.count())
+        .join_from(analyses, outputs)
+        .join(deliveries)
+        .join(jobs, and_(jobs.c.kind == JobKind.DELIVER, jobs.c.subject_id == deliveries.c.id))
+        .where(analyses.c.study_id.in_(ids))
+        .group_by(analyses.c.study_id, jobs.c.state)
+    )
+    found: dict[int, dict[JobState, int]] = defaultdict(dict)
+    for study_id, state, number in connection.execute(query):
+        found[study_id][state] = number
+    return found
+
+
+def _arrivals(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """The fields of a line that are about its instances."""
+    of_these = instances.c.study_id.in_(ids)
+    numbers = select(instances.c.study_id, func.count()).where(of_these).group_by(instances.c.study_id)
+    found: dict[int, dict[str, Any]] = defaultdict(dict)
+    for study_id, number in connection.execute(numbers):
+        found[study_id] = {"objects": number, "pictures": ()}
+    first = select(*INSTANCE).where(of_these, instances.c.ordinal <= _FIRST_PICTURES)
+    for row in connection.execute(first.order_by(instances.c.study_id, instances.c.ordinal)):
+        line = found[row.study_id]
+        line.setdefault("source", row.source or row.source_ae_title)
+        if row.opens_study and len(line["pictures"]) < _SHOWN_IN_LIST:
+            line["pictures"] = (*line["pictures"], Shown(row.id, gone=gone(row)))
+    return found
+
+
+def _with_subjects(connection: Connection, found: Sequence[Job]) -> list[Subject]:
+    """Each job with what it is about: one statement for each kind."""
+    of_study = (studies.c.id, studies.c.study_instance_uid, analyses.c.revision)
+    queries = {
+        JobKind.ANALYSE: (select(analyses.c.id, *of_study).join_from(analyses, studies), analyses.c.id),
+        JobKind.DELIVER: (
+            select(deliveries.c.id, *of_study, deliveries.c.destination, outputs.c.kind)
+            .join_from(deliveries, outputs)
+            .join(analyses)
+            .join(studies),
+            deliveries.c.id,
+        ),
+        JobKind.SHADOW: (
+            select(shadows.c.id, *of_study, func.substr(shadows.c.bundle_digest, 1, 12))
+            .join_from(shadows, analyses)
+            .join(studies),
+            shadows.c.id,
+        ),
+    }
+    about: dict[tuple[JobKind, int], About] = {}
+    for kind, (query, key) in queries.items():
+        for some in _pieces([job.subject_id for job in found if job.kind is kind]):
+            for row in connection.execute(query.where(key.in_(some))):
+                about[kind, row[0]] = _about(kind, row)
+    return [Subject(job, about.get((job.kind, job.subject_id), About())) for job in found]
+
+
+def _pieces(ids: Sequence[int], most: int = 500) -> Iterable[Sequence[int]]:
+    return (ids[start : start + most] for start in range(0, len(ids), most))
+
+
+def _about(kind: JobKind, row: Row[*tuple[Any, ...]]) -> About:
+    _, study_id, uid, revision, *more = row
+    if kind is JobKind.DELIVER:
+        return About(study_id, uid, revision, destination=more[0], output=more[1])
+    return About(study_id, uid, revision, candidate=more[0] if more else "")
+
+
+def _picture_of(table: Any) -> Select[*tuple[Any, ...]]:  # noqa: ANN401 - a table, whose columns mypy does not know
+    return select(
+        table.c.file_key,
+        table.c.sop_class_uid,
+        studies.c.study_instance_uid,
+        studies.c.patient_digest,
+        table.c.removed_at,
+        table.c.missing_at,
+    )
+
+
+def _as_jobs(connection: Connection, query: Select[*tuple[Any, ...]]) -> list[Job]:
+    return [as_job(row) for row in connection.execute(query)]
