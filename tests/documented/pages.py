@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
-SHELL = {"sh", "bash", "console"}
+SHELL = {"sh", "bash", "console", "cron"}
 _PART = re.compile(r"^(?:#+ (?P<heading>[^\n]+)|```(?P<language>\w*)\n(?P<block>.*?)^```)", re.MULTILINE | re.DOTALL)
 
 
@@ -32,7 +32,12 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """Each command, without its comment and prompt; a line that goes on in the next is one."""
+        """Each command, without its comment and prompt; a line that goes on in the next is one.
+
+        Of a line of a crontab only what cron would run.
+        """
+        if self.language == "cron":
+            return [line.split(maxsplit=6)[6].replace(r"\%", "%") for line in self.text.splitlines()]
         lines = (line.strip().removeprefix("$ ") for line in self.text.replace("\\\n", " ").splitlines())
         return [re.sub(r"\s+#(\s.*)?$", "", line) for line in lines if line and not line.startswith("#")]
 

@@ -62,7 +62,7 @@ _AFTERWARDS = (
     Rule(
         r"ocunet-pacs model import .*|ln -s ocunet-v4 .*",
         "the bundle stands there",
-        test="tests/acceptance/test_new_administrator.py::test_the_page_leads_from_an_empty_host_to_results",
+        test="tests/documented/test_pages.py::test_docs_install_leads_from_an_empty_host_to_results",
     ),
     Rule(r"(ocunet-pacs config init) /etc/\S+", "`install` has written that file", r"\1 /srv/work/another.yaml"),
     Rule(
@@ -105,6 +105,7 @@ _AFTERWARDS = (
         "it needs an index",
         test="tests/integration/test_release_description.py::test_pip_takes_what_the_list_names_and_nothing_else",
     ),
+    Rule(rf"{PIP} check", "the packages of the tests lie in another folder, beside what came with the environment"),
     Rule(
         r"make audit",
         "it needs the network",
@@ -145,6 +146,21 @@ _AFTERWARDS = (
         r"torchrun .*",
         _TRAINING,
         test="tests/integration/training/test_torchrun.py::test_the_loss_curves_are_the_same",
+    ),
+    Rule(
+        r"ocunet-train (export|card|compare) .*",
+        _TRAINING,
+        test="tests/integration/training/test_step_by_step.py::test_from_a_run_to_a_bundle_with_its_page_its_card_and_a_comparison",
+    ),
+    Rule(
+        r"ocunet-train recipe .*",
+        _TRAINING,
+        test="tests/integration/training/test_step_by_step.py::test_the_recipe_that_is_printed_is_read_again",
+    ),
+    Rule(
+        r"ocunet-train harvest .*",
+        _TRAINING,
+        test="tests/integration/training/test_step_by_step.py::test_a_store_and_a_doctors_verdicts_make_a_corpus",
     ),
     Rule(r"tensorboard .*", "another program"),
     Rule(r"pip install 'ocunet-pacs\[train\]'", "it needs an index"),
