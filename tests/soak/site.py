@@ -30,6 +30,8 @@ LEASE_SECONDS = 20
 MIN_FREE, KEEP_FREE = 16 << 20, 64 << 20
 SECOND = "work-second"
 START_SECONDS = 400.0
+MARK = "X_OCUNET_SOAK"
+"""Environment variable by which a process that is left is known."""
 _WRITE_BUNDLE = """
 import sys
 from datetime import UTC, datetime
@@ -46,7 +48,9 @@ class Site:
         folder.mkdir(parents=True)
         self.folder, self.cameras = folder, cameras
         self._stack = ExitStack()
-        self.database = Database()
+        self.clock = Clock()
+        self._stack.callback(self.clock.close)
+        self.database = Database(self.clock.environment)
         self._stack.callback(self.database.close)
         self.archive = Archive(folder / "orthanc")
         self._stack.callback(self.archive.stop)
@@ -54,8 +58,7 @@ class Site:
         self.busy_archive = self._stack.enter_context(running(FaultyPacs(event_port=self.port)))
         self.disk = self._small_disk(folder / "disk")
         self.store = (self.disk.root if self.disk else folder) / "store"
-        self.clock = Clock(folder)
-        self.reloads = values("ocunet-pacs.service", "Type") == ["notify-reload"]
+        self.reloads = "notify-reload" in values("ocunet-pacs.service", "Type")
         self.bundles = [folder / "bundle-1", folder / "bundle-2"][: 1 + self.reloads]
         for number, bundle in enumerate(self.bundles, 1):
             _write_bundle(bundle, number)
@@ -136,7 +139,12 @@ class Site:
         return answer
 
     def _service(self, name: str, unit: str, log: Path, environment: dict[str, str]) -> Service:
-        more = {**self.clock.environment, **environment, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+        more = {
+            **self.clock.environment,
+            **environment,
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+            MARK: str(self.folder),
+        }
         return Service(name, unit, ocunet(name, config=self.config), log, more)
 
     def _small_disk(self, folder: Path) -> SmallDisk | None:

@@ -18,6 +18,7 @@ from tests.acceptance.pacs import Contents, photographs_of
 from tests.daemon import cli
 from tests.soak.archive import SR_CLASSES
 from tests.soak.photographs import MARK
+from tests.soak.site import MARK as SITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -314,7 +315,7 @@ def troubles(site: Site) -> Counter[str]:
 
 def processes_left(site: Site) -> Finding:
     """None of what the daemon started outlives it."""
-    mark = f"SOAK_CLOCK={site.folder / 'clock'}".encode()
+    mark = f"{SITE}={site.folder}\0".encode()
     left = []
     for folder in Path("/proc").iterdir():
         with suppress(OSError):
