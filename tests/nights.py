@@ -68,28 +68,26 @@ def photographed(eyes: Sequence[Rgb], seed: int, lens: Callable[[Rgb], Rgb] = la
             clouded = max(0.01, 0.5 + 0.25 * kind)
         seen = cv2.GaussianBlur(eye.astype(np.float32) * pigment * light, (0, 0), clouded)
         rgb = lens(np.clip(seen + rng.normal(0, 1.0, eye.shape), 0, 255).astype(np.uint8))
-        ready = prepare(SPEC, rgb, QualityLimits())
-        assert ready.pattern is not None
-        refused = ready.reasons[0].code.value if ready.reasons else ""
-        found.append(Measured(kind, dict(ready.quality + ready.appearance), ready.pattern.tobytes(), refused))
+        found.append(looked_at(rgb, kind))
     return found
 
 
 def dusty(rgb: Rgb) -> Rgb:
     """Three specks on the lens, out of focus: each a 25th of the field, up to two fifths darker."""
-    shade = np.zeros(rgb.shape[:2], np.float32)
-    for at in ((150, 60), (95, 120), (170, 130)):
-        cv2.circle(shade, at, 3, 1.0, -1)
-    return (rgb * (1 - 0.4 * cv2.GaussianBlur(shade, (0, 0), 1.5))[:, :, None]).astype(np.uint8)
+    height, width = rgb.shape[:2]
+    shade = np.zeros((height, width), np.float32)
+    for across, down in ((0.59, 0.31), (0.37, 0.63), (0.66, 0.68)):
+        cv2.circle(shade, (round(across * width), round(down * height)), max(2, round(width / 85)), 1.0, -1)
+    return (rgb * (1 - 0.4 * cv2.GaussianBlur(shade, (0, 0), width / 170))[:, :, None]).astype(np.uint8)
 
 
 def smeared(rgb: Rgb) -> Rgb:
     """A fingerprint: the middle of the picture is hazy."""
-    y, x = np.mgrid[: rgb.shape[0], : rgb.shape[1]]
-    share = 0.75 * np.exp(-(((x - 120) / 70) ** 2) - ((y - 90) / 60) ** 2)[:, :, None]
-    veil = 0.7 * cv2.GaussianBlur(rgb, (0, 0), 4) + 0.3 * np.array([110, 95, 80]) * (
-        rgb.max(axis=2, keepdims=True) > 25
-    )
+    height, width = rgb.shape[:2]
+    y, x = np.mgrid[:height, :width]
+    share = 0.75 * np.exp(-(((x / width - 0.47) / 0.27) ** 2) - ((y / height - 0.47) / 0.31) ** 2)[:, :, None]
+    lit = rgb.max(axis=2, keepdims=True) > 25
+    veil = 0.7 * cv2.GaussianBlur(rgb, (0, 0), width / 64) + 0.3 * np.array([110, 95, 80]) * lit
     return (rgb * (1 - share) + veil * share).astype(np.uint8)
 
 
@@ -99,6 +97,14 @@ def another_camera(rgb: Rgb) -> Rgb:
     rim = 1 - 0.35 * (np.hypot(x - 128, y - 96) / 96).clip(0, 1)[:, :, None] ** 2
     other = (rgb.astype(np.float32) @ np.array([[0.85, 0.1, 0], [0.1, 0.95, 0.1], [0, 0.05, 1.3]], np.float32)) * rim
     return cv2.resize(other.clip(0, 255).astype(np.uint8), (384, 288), interpolation=cv2.INTER_CUBIC)
+
+
+def looked_at(rgb: Rgb, kind: float = 0.0) -> Measured:
+    """What the daemon's decoding processes say of a photograph."""
+    ready = prepare(SPEC, rgb, QualityLimits())
+    assert ready.pattern is not None
+    refused = ready.reasons[0].code.value if ready.reasons else ""
+    return Measured(kind, dict(ready.quality + ready.appearance), ready.pattern.tobytes(), refused)
 
 
 def study_of(photograph: int) -> int:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from ocunet_pacs.domain.drift import watch_nothing
-from ocunet_pacs.domain.errors import OcunetError
+from ocunet_pacs.domain.drift import Part, watch_nothing
+from ocunet_pacs.domain.errors import BundleError, OcunetError
+from ocunet_pacs.drift.bundle_reference import read_bundle_reference
 from ocunet_pacs.drift.judgement import Rule
 from ocunet_pacs.drift.words import about
-from ocunet_pacs.pipeline.drift_watch import STANDING, WatchRule, watch_night
+from ocunet_pacs.pipeline.drift_watch import BESIDE_BUNDLE, STANDING, WatchRule, watch_night
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from ocunet_pacs.domain.drift import DriftLedger, Finding, KnownCamera, Night, Observation, Watch
     from ocunet_pacs.domain.upkeep import TaskRun
+    from ocunet_pacs.drift.bundle_reference import BundleReference
     from ocunet_pacs.settings import Settings
 
 TASK = "drift"
@@ -72,7 +74,8 @@ def is_due(runs: Sequence[TaskRun], due: datetime) -> bool:
 def watch(settings: Settings, ledger: DriftLedger, now: datetime, stopping: Callable[[], bool]) -> Night:
     """One night: compare, tell the log, and remove what is too old."""
     rule = watch_rule(settings)
-    night = watch_night(ledger, rule, last_due(settings.drift.at, now).date(), now)
+    day = last_due(settings.drift.at, now).date()
+    night = watch_night(ledger, rule, day, now, _bundle_reference(settings))
     digests = {camera.id: camera.digest for camera in ledger.cameras()}
     log = structlog.get_logger()
     for camera_id, found in _by_camera(night).items():
@@ -83,6 +86,14 @@ def watch(settings: Settings, ledger: DriftLedger, now: datetime, stopping: Call
         pass
     ledger.remove_nights((now - settings.drift.keep_nights).date())
     return night
+
+
+def _bundle_reference(settings: Settings) -> BundleReference | None:
+    try:
+        return read_bundle_reference(settings.model.bundle)
+    except BundleError as error:
+        structlog.get_logger().warning("drift_reference_refused", exc_info=error)
+        return None
 
 
 def _by_camera(night: Night) -> dict[int, list[Finding]]:
@@ -157,7 +168,8 @@ def _camera(camera: KnownCamera, findings: Sequence[Finding]) -> dict[str, Any]:
         "standing": standing.words,
         "alert": any(one.alert for one in findings),
         "new": standing.alert,
-        "measures": [_measure(one) for one in sorted(findings, key=_size) if one.measure != STANDING],
+        "beside_bundle": next((one.words for one in findings if one.measure == BESIDE_BUNDLE), None),
+        "measures": [_measure(one) for one in sorted(findings, key=_size) if one.part is not Part.CAMERA],
     }
 
 

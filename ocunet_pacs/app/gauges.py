@@ -13,9 +13,9 @@ from prometheus_client.registry import Collector
 
 from ocunet_pacs.app.asking import Asking
 from ocunet_pacs.app.health import PATIENCE_SECONDS, database_file, free_beside
+from ocunet_pacs.domain.drift import Part
 from ocunet_pacs.drift.sample import PATTERN
 from ocunet_pacs.metrics import ASKED, PREFIX
-from ocunet_pacs.pipeline.drift_watch import STANDING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -143,7 +143,7 @@ def drift_values(jobs: DriftLedger) -> Values:
         "drift_psi": {
             (digests[found.camera_id], found.measure): found.value
             for found in night.findings
-            if found.measure not in {STANDING, PATTERN}
+            if found.part is not Part.CAMERA and found.measure != PATTERN
         },
         "drift_alerts": alerts,
         "drift_night_timestamp_seconds": {(): night.ran_at.timestamp()},

@@ -1,9 +1,10 @@
-"""`drift report`, `drift run`, `drift accept`: has what a camera sends changed?"""
+"""`drift report`, `drift run`, `drift accept`, `drift reference`: has what a camera sends changed?"""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -92,6 +93,38 @@ def accept(
     typer.echo(f"{found.words}: compared again once there are enough photographs since {moment:%Y-%m-%d %H:%M} UTC")
 
 
+@app.command()
+def reference(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Photographs, DICOM files, or folders of them.")
+    ],
+    bundle: Annotated[Path | None, typer.Option("--bundle", help="Model bundle; the settings' own without it.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Measure the photographs on which a bundle was found good, for cameras to be compared with. Needs 100 of them."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress
+
+    from ocunet_pacs import logs, settings
+    from ocunet_pacs.app.drift_reference import make_reference, write_reference
+    from ocunet_pacs.app.parts import gate_rules, load_predictor
+    from ocunet_pacs.app.predict import find_inputs
+
+    loaded = settings.load(config) if config or bundle is None else settings.from_environment()
+    logs.configure("error")
+    chosen = loaded.model.model_copy(update={"bundle": bundle} if bundle else {})
+    inputs = find_inputs(paths)
+    predictor = load_predictor(loaded.model_copy(update={"model": chosen}))
+    console = Console(stderr=True)
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("measuring", total=len(inputs))
+        made = make_reference(
+            inputs, predictor, gate_rules(loaded), datetime.now(UTC), lambda done: bar.advance(task, done)
+        )
+    path = write_reference(chosen.bundle, made, predictor.manifest.weights_sha256)
+    typer.echo(f"{path}: of {made.image.photographs} photographs, {made.scores.photographs} of them scored")
+
+
 def _show(nights: list[dict[str, Any]], *, every: bool, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(nights, indent=2, allow_nan=False))
@@ -116,6 +149,8 @@ def _tables(night: dict[str, Any], *, every: bool) -> Iterator[Table]:
     for camera in night["cameras"]:
         numbers = (str(camera["photographs"]), str(camera["patients"]))
         standing = ("ATTENTION: " if camera["alert"] else "") + camera["standing"]
+        if camera["beside_bundle"]:
+            standing += f"; beside the bundle: {camera['beside_bundle']}"
         summary.add_row(camera["camera"], camera["name"], *numbers, standing)
     yield summary
     for camera in night["cameras"]:

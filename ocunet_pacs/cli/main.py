@@ -55,7 +55,7 @@ app.add_typer(jobs.app, name="jobs", help="The queue: list, show, retry, discard
 app.add_typer(backfill.app, name="backfill")
 app.command("reprocess")(reprocess.reprocess)
 app.add_typer(shadow.app, name="shadow", help="A candidate bundle beside the active one: run, report.")
-app.add_typer(drift.app, name="drift", help="Has what a camera sends changed? report, run, accept.")
+app.add_typer(drift.app, name="drift", help="Has what a camera sends changed? report, run, accept, reference.")
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.add_typer(db.app, name="db", help="The database: upgrade, check, backup, integrity.")

@@ -19,10 +19,15 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from ocunet_pacs.domain.drift import DriftLedger, KnownCamera, Observed
+    from ocunet_pacs.drift.bundle_reference import BundleReference
 
 DAY = timedelta(days=1)
 STANDING = "standing"
 """What the finding about a camera as such is called."""
+
+
+BESIDE_BUNDLE = "beside the bundle"
+"""What the finding is called that compares a camera with the bundle's own photographs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +56,17 @@ class _References:
     scores_until: datetime | None
 
 
-def watch_night(ledger: DriftLedger, rule: WatchRule, day: date, now: datetime) -> Night:
-    """Compare, keep and return what `day`'s night finds."""
+def watch_night(
+    ledger: DriftLedger, rule: WatchRule, day: date, now: datetime, bundle: BundleReference | None = None
+) -> Night:
+    """Compare, keep and return what `day`'s night finds. `bundle`: what the bundle's own photographs are like."""
     cameras = [camera for camera in ledger.cameras() if camera.last_seen_at > now - rule.keep]
     known = {camera.id: _References(*_kept(ledger, camera.id, Part.IMAGE, ""), None, None) for camera in cameras}
     # Before any reference is made tonight: a camera is new where others were known when it came.
     watched_since = min((one.image_until for one in known.values() if one.image_until is not None), default=None)
     findings: list[Finding] = []
     for camera in cameras:
-        findings += _camera(ledger, rule, camera, _Site(cameras, known, watched_since), now)
+        findings += _camera(ledger, rule, camera, _Site(cameras, known, watched_since, bundle), now)
     night = Night(day, now, tuple(findings))
     ledger.keep_night(night)
     return night
@@ -72,6 +79,7 @@ class _Site:
     cameras: Sequence[KnownCamera]
     known: dict[int, _References]
     watched_since: datetime | None
+    bundle: BundleReference | None
 
     def is_new(self, camera: KnownCamera) -> bool:
         has_own = self.known[camera.id].image is not None
@@ -89,14 +97,18 @@ def _camera(ledger: DriftLedger, rule: WatchRule, camera: KnownCamera, site: _Si
     if references.image is None:
         made = _make(ledger, rule, camera, image_sample(everything), Part.IMAGE, "", everything)
         if made is None:
-            return [_standing(camera, rule, site, everything, recent, now, is_new=is_new)]
+            standing = _standing(camera, rule, site, everything, recent, now, is_new=is_new)
+            return [standing, *_beside_bundle(rule, camera, site.bundle, everything)]
         references.image, references.image_until = made, everything[-1].at
     if references.scores is None and recent:
         whole = everything or ledger.observed(camera.id, since=camera.reference_since, until=now)
         sample = score_sample(whole, bundle)
         references.scores = _make(ledger, rule, camera, sample, Part.SCORES, bundle, whole)
         references.scores_until = whole[-1].at if references.scores is not None else None
-    return _compared(rule, camera, references, recent, bundle, now)
+    return [
+        *_compared(rule, camera, references, recent, bundle, now),
+        *_beside_bundle(rule, camera, site.bundle, recent),
+    ]
 
 
 def _kept(
@@ -163,6 +175,23 @@ def _night(recent: Sequence[Observed], until: datetime | None, rule: WatchRule, 
         if span >= rule.window or len({one.study_id for one in looked}) >= rule.patients:
             return looked
         span += DAY
+
+
+def _beside_bundle(
+    rule: WatchRule, camera: KnownCamera, bundle: BundleReference | None, observed: Sequence[Observed]
+) -> list[Finding]:
+    """How far a camera is from the photographs on which the bundle was found good. For information: no alert."""
+    sample = image_sample(observed)
+    if bundle is None or sample.studies < rule.patients:
+        return []
+    said = score_sample(observed, observed[-1].bundle_digest)
+    measures = measures_of(bundle.image, bundle.scores)
+    judged = judge(bundle.image, sample, rule.alert, measures) + judge(bundle.scores, said, rule.alert, measures)
+    differs = sorted((one for one in judged if one.alert), key=lambda one: -one.value / one.limit)
+    named = ", ".join(f"{one.measure} {one.words}" for one in differs[:3])
+    words = f"differs in {len(differs)} of {len(judged)} measures: {named}" if differs else "like its own photographs"
+    found = Judged(BESIDE_BUNDLE, float(len(differs)), float(len(judged)), words)
+    return [_finding(camera, Part.CAMERA, found, sample, alert=False)]
 
 
 def _standing(

@@ -83,6 +83,10 @@ def test_a_late_image_makes_a_report_that_names_the_first(
             assert len(photographs_of(current)) == 3
             assert len(contents.heatmap_sources()) == len(set(contents.heatmap_sources())), "no heatmap twice"
             assert_valid(downloaded)
+            [night] = json.loads(cli("drift", "run", "--json", "--config", daemon.config).stdout)
+            [camera] = night["cameras"]
+            assert camera["standing"].startswith("collecting its reference: 3 of 200 photographs"), "each counts once"
+            assert camera["patients"] == 1
         finally:
             daemon.stop()
 

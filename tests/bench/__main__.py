@@ -15,6 +15,7 @@ BENCHMARKS = (
     "end_to_end",
     "memory",
     "quality",
+    "drift",
     "studies",
     "receive",
     "deliver",

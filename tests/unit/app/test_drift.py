@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from ocunet_pacs import settings
 from ocunet_pacs.app.drift import drift_report, drift_status, is_due, last_due, observing, watch
+from ocunet_pacs.app.drift_reference import FEWEST, make_reference, write_reference
 from ocunet_pacs.app.gauges import drift_values
 from ocunet_pacs.app.housekeeping import Housekeeping
+from ocunet_pacs.app.parts import gate_rules
 from ocunet_pacs.cli import drift
 from ocunet_pacs.cli.status import _drift, _warnings
 from ocunet_pacs.domain.drift import Camera, watch_nothing
-from ocunet_pacs.domain.errors import DatabaseError
+from ocunet_pacs.domain.errors import BundleError, ConfigError, DatabaseError
+from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.domain.upkeep import TaskRun
+from ocunet_pacs.drift.bundle_reference import BundleReference, read_bundle_reference
+from ocunet_pacs.drift.reference import Reference
+from ocunet_pacs.drift.sample import image_sample, score_sample
+from ocunet_pacs.imaging.drawn import draw_fundus
+from ocunet_pacs.imaging.quality_limits import QualityLimits
 from ocunet_pacs.jobs.engine import open_engine
 from ocunet_pacs.jobs.migrate import upgrade
 from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.metrics import ASKED
-from tests.nights import CAMERA, DAY, Clinic, Measured, RememberedNights
+from tests.nights import CAMERA, DAY, LABELS, SPEC, Clinic, Measured, RememberedNights
+from tests.unit.pipeline.fakes import Classifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,6 +189,54 @@ def test_observations_and_nights_go_when_they_are_old() -> None:
     assert 0 < len(site.ledger.observed(1)) < len(kept)
 
 
+class TestBundleReference:
+    def reference(self, shift: float = 0.0) -> BundleReference:
+        site = Clinic(RememberedNights(), 3)
+        site.ordinary(measured(shift), 5)
+        observed = site.ledger.observed(1)
+        return BundleReference(Reference.of(image_sample(observed)), Reference.of(score_sample(observed, "b" * 64)))
+
+    def bundle(self, folder: Path, weights: str = "w") -> Path:
+        (folder / "manifest.json").write_text(json.dumps({"weights_sha256": weights}))
+        return folder
+
+    def test_it_comes_back_as_it_was(self, tmp_path: Path) -> None:
+        bundle = self.bundle(tmp_path)
+        assert read_bundle_reference(bundle) is None
+        path = write_reference(bundle, self.reference(), "w")
+        found = read_bundle_reference(bundle)
+        assert found is not None
+        assert found.to_bytes("w") == path.read_bytes()
+        assert set(found.scores.measures) == {*LABELS, "every label"}
+        assert [file.name for file in sorted(bundle.iterdir())] == ["drift.json", "manifest.json"]
+
+    def test_that_of_other_weights_and_a_damaged_one_are_refused(self, tmp_path: Path) -> None:
+        bundle = self.bundle(tmp_path)
+        path = write_reference(bundle, self.reference(), "other")
+        with pytest.raises(BundleError, match="is of other weights; make it again"):
+            read_bundle_reference(bundle)
+        path.write_bytes(path.read_bytes()[:100])
+        with pytest.raises(BundleError, match="is damaged; make it again"):
+            read_bundle_reference(bundle)
+        with capture_logs() as events:
+            watch(settings.from_tree({"model": {"bundle": str(bundle)}}), RememberedNights(), NOW, lambda: False)
+        assert [event["event"] for event in events] == ["drift_reference_refused"], "the night goes on without it"
+
+    @pytest.mark.parametrize(("shift", "words"), [(0.0, "like its own photographs"), (3.0, "differs in 1 of ")])
+    def test_a_camera_is_set_beside_it_from_the_first_night_on(self, tmp_path: Path, shift: float, words: str) -> None:
+        bundle = self.bundle(tmp_path)
+        write_reference(bundle, self.reference(shift), "w")
+        loaded = settings.from_tree({"model": {"bundle": str(bundle)}})
+        site = Clinic(RememberedNights(), 1)
+        site.open((CAMERA, measured(), 0.0))
+        watch(loaded, site.ledger, site.now, lambda: False)
+        [night] = drift_report(site.ledger)
+        [camera] = night["cameras"]
+        assert camera["beside_bundle"].startswith(words)
+        assert (camera["alert"], camera["measures"]) == (False, [])
+        assert drift_values(site.ledger)["drift_psi"] == {}
+
+
 class TestCommand:
     @pytest.fixture
     def site(self, tmp_path: Path) -> Iterator[Clinic]:
@@ -240,3 +299,25 @@ class TestCommand:
         [camera] = night["cameras"]
         assert camera["camera"] == SECOND.digest, "the other one is silent for too long"
         assert camera["standing"].startswith("collecting its reference: 60 of 200")
+
+
+class SaysTheSame(Classifier):
+    """A predictor of one label, for photographs that are measured all the same."""
+
+    manifest = SimpleNamespace(preprocess=SPEC, quality_limits=QualityLimits())
+    batch_size = 8
+
+
+def test_photographs_become_a_reference_and_what_is_none_is_refused_in_it(tmp_path: Path) -> None:
+    rgb = draw_fundus(seed=1, laterality=Laterality.RIGHT, size=(128, 96))
+    for number in range(FEWEST + 1):
+        levels = rgb if number < FEWEST else np.full_like(rgb, 128)
+        Image.fromarray(levels).save(tmp_path / f"{number:03}.png")
+    paths, done = sorted(tmp_path.iterdir()), []
+    found = make_reference(paths, SaysTheSame(), gate_rules(settings.from_tree({})), NOW, done.append)  # type: ignore[arg-type]
+    assert sum(done) == len(paths)
+    assert (found.image.photographs, found.scores.photographs) == (FEWEST + 1, FEWEST)
+    assert found.image.measures["refused"].counts == (0, FEWEST, 1), "below 0, 0, above"
+    assert set(found.scores.measures) == {"DR", "every label"}
+    with pytest.raises(ConfigError, match=f"99 photographs could be scored; a reference takes {FEWEST}"):
+        make_reference(paths[1:], SaysTheSame(), gate_rules(settings.from_tree({})), NOW, done.append)  # type: ignore[arg-type]

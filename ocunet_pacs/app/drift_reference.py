@@ -1,0 +1,90 @@
+"""`drift reference`: measure the photographs on which a bundle was found good, and leave it in the bundle's folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ocunet_pacs.app.parts import eligibility_by
+from ocunet_pacs.domain.drift import Observed
+from ocunet_pacs.domain.errors import BundleError, ConfigError
+from ocunet_pacs.drift.bundle_reference import FILE, BundleReference
+from ocunet_pacs.drift.reference import Reference
+from ocunet_pacs.drift.sample import image_sample, score_sample
+from ocunet_pacs.imaging.anyfile import AnyFile
+from ocunet_pacs.pipeline.examine import Source, examine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from ocunet_pacs.domain.gates import Rules
+    from ocunet_pacs.domain.result import MadeObject
+    from ocunet_pacs.model.predictor import Predictor
+
+FEWEST = 100
+_AT_ONCE = 64
+
+
+def make_reference(
+    paths: Sequence[Path], predictor: Predictor, rules: Rules, now: datetime, progress: Callable[[int], None]
+) -> BundleReference:
+    """Of photographs or DICOM files, each for a patient of its own. ConfigError where too few can be scored."""
+    observed = list(_observed(paths, predictor, rules, now, progress))
+    scores = score_sample(observed, predictor.bundle.digest)
+    if scores.photographs < FEWEST:
+        raise ConfigError([f"{scores.photographs} photographs could be scored; a reference takes {FEWEST} at least"])
+    return BundleReference(Reference.of(image_sample(observed)), Reference.of(scores))
+
+
+def _observed(
+    paths: Sequence[Path], predictor: Predictor, rules: Rules, now: datetime, progress: Callable[[int], None]
+) -> Iterator[Observed]:
+    reader = AnyFile(predictor.manifest.preprocess, predictor.manifest.quality_limits)
+    pictures: list[MadeObject] = []
+    for first in range(0, len(paths), _AT_ONCE):
+        some = paths[first : first + _AT_ONCE]
+        examined = examine(
+            [Source(str(number), "", number, path) for number, path in enumerate(some, first)],
+            reader=reader,
+            eligibility=eligibility_by(rules),
+            classifier=predictor,
+            reporter=None,
+            keep_picture=pictures.append,
+            batch_size=predictor.batch_size,
+            alive=lambda: None,
+        )
+        for image in examined.images:
+            seen = examined.seen.get((image.sop_instance_uid, image.frame))
+            if seen is not None:
+                yield Observed(
+                    image.ordinal,
+                    now,
+                    predictor.bundle.digest,
+                    dict(image.quality) | dict(seen.appearance),
+                    {score.label: score.probability for score in image.scores},
+                    image.reasons[0].code.value if image.reasons else "",
+                    seen.pattern,
+                )
+        progress(len(some))
+
+
+def write_reference(bundle: Path, reference: BundleReference, weights_sha256: str) -> Path:
+    """Leave it in the bundle's folder, whole or not at all; where it lies. BundleError.
+
+    Without the pattern: it is one camera's, and a bundle's photographs are of many.
+    """
+    path = bundle / FILE
+    beside = path.with_suffix(".part")
+    whole = replace(reference, image=replace(reference.image, pattern=None))
+    try:
+        with beside.open("wb") as file:
+            file.write(whole.to_bytes(weights_sha256))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be written: {error.strerror}") from None
+    return path
