@@ -238,8 +238,8 @@ class ConsoleReader(Protocol):
     def finished_since(self, moment: datetime) -> dict[Urgency | None, int]:
         """How many analyses finished since then, by the urgency of their report (None: there is no report)."""
 
-    def last_answers(self) -> dict[str, Answered]:
-        """What each destination last said, as far as its answer is among the newest few hundred deliveries."""
+    def last_answers(self, among: int = 500) -> dict[str, Answered]:
+        """What each destination last said, as far as its answer is among so many of the newest deliveries."""
 
     def received_picture(self, instance_id: int) -> Picture | None:
         """One received instance, or None."""

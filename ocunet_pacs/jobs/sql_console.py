@@ -27,7 +27,16 @@ from ocunet_pacs.domain.job import Job, JobKind, JobState
 from ocunet_pacs.domain.result import OutputKind
 from ocunet_pacs.jobs.engine import for_reading, transaction
 from ocunet_pacs.jobs.schema import analyses, deliveries, instances, jobs, outputs, shadows, studies
-from ocunet_pacs.jobs.sql_console_study import INSTANCE, JOB, as_job, gone, revisions, senders, shown_instances
+from ocunet_pacs.jobs.sql_console_study import (
+    INSTANCE,
+    JOB,
+    JOB_OF_DELIVERY,
+    as_job,
+    gone,
+    revisions,
+    senders,
+    shown_instances,
+)
 from ocunet_pacs.jobs.sql_queue import in_state
 
 if TYPE_CHECKING:
@@ -41,7 +50,6 @@ if TYPE_CHECKING:
 _FIRST_PICTURES = 4
 """Among as many of a study's first objects those for a list are looked for."""
 _SHOWN_IN_LIST = 2
-_NEWEST_DELIVERIES = 500
 
 
 class SqlConsole(ConsoleReader):
@@ -94,10 +102,10 @@ class SqlConsole(ConsoleReader):
         with transaction(self._reading) as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
-    def last_answers(self) -> dict[str, Answered]:
+    def last_answers(self, among: int = 500) -> dict[str, Answered]:
         """See `ConsoleReader.last_answers`."""
         of_one = (deliveries.c.destination, deliveries.c.status, deliveries.c.comment, deliveries.c.answered_at)
-        newest = select(*of_one).order_by(deliveries.c.id.desc()).limit(_NEWEST_DELIVERIES)
+        newest = select(*of_one).order_by(deliveries.c.id.desc()).limit(among)
         found: dict[str, Answered] = {}
         with transaction(self._reading) as connection:
             for row in connection.execute(newest):
@@ -166,6 +174,8 @@ def _dead(connection: Connection, limit: int, before: int | None = None) -> list
 
 
 def _lines(connection: Connection, ids: Sequence[int]) -> list[StudyLine]:
+    if not ids:
+        return []  # SQLite goes through the tables to find that nothing is in an empty list
     finished = analyses.alias()
     newest_finished = (
         select(finished.c.id)
@@ -201,17 +211,20 @@ def _lines(connection: Connection, ids: Sequence[int]) -> list[StudyLine]:
 
 
 def _delivery_states(connection: Connection, ids: Sequence[int]) -> dict[int, dict[JobState, int]]:
+    of_studies = select(analyses.c.id, analyses.c.study_id).where(analyses.c.study_id.in_(ids))
+    study_of = {row.id: row.study_id for row in connection.execute(of_studies)}
+    found: dict[int, dict[JobState, int]] = defaultdict(lambda: defaultdict(int))
+    if not study_of:
+        return found
     query = (
-        select(analyses.c.study_id, jobs.c.state, func.count())
-        .join_from(analyses, outputs)
-        .join(deliveries)
-        .join(jobs, and_(jobs.c.kind == JobKind.DELIVER, jobs.c.subject_id == deliveries.c.id))
-        .where(analyses.c.study_id.in_(ids))
-        .group_by(analyses.c.study_id, jobs.c.state)
+        select(outputs.c.analysis_id, jobs.c.state, func.count())
+        .join_from(outputs, deliveries)
+        .outerjoin(jobs, JOB_OF_DELIVERY)
+        .where(outputs.c.analysis_id.in_(study_of))
+        .group_by(outputs.c.analysis_id, jobs.c.state)
     )
-    found: dict[int, dict[JobState, int]] = defaultdict(dict)
-    for study_id, state, number in connection.execute(query):
-        found[study_id][state] = number
+    for analysis_id, state, number in connection.execute(query):
+        found[study_of[analysis_id]][state] += number
     return found
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _MOST_INSTANCES = 200
 JOB = tuple(column for column in jobs.c if column is not jobs.c.hastened)
 """What `as_job` needs."""
+JOB_OF_DELIVERY = and_(jobs.c.kind == JobKind.DELIVER, jobs.c.subject_id == deliveries.c.id)
+"""For outer joins, although every delivery has its job: of an inner one SQLite begins with all jobs of the kind."""
 INSTANCE = (
     instances.c.id,
     instances.c.study_id,
@@ -132,7 +134,7 @@ def _deliveries(connection: Connection, study_id: int) -> dict[int, list[Deliver
         )
         .join_from(analyses, outputs)
         .join(deliveries)
-        .join(jobs, and_(jobs.c.kind == JobKind.DELIVER, jobs.c.subject_id == deliveries.c.id))
+        .outerjoin(jobs, JOB_OF_DELIVERY)
         .where(analyses.c.study_id == study_id)
         .order_by(deliveries.c.id)
     )

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import event, text
 
+from ocunet_pacs.domain.console import Among
 from ocunet_pacs.domain.job import JobKind, JobState
 from ocunet_pacs.domain.result import Commitment
 from ocunet_pacs.domain.upkeep import FileOwner
 from ocunet_pacs.jobs.engine import open_engine
 from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.jobs.sql_backfill import SqlBackfill
+from ocunet_pacs.jobs.sql_console import SqlConsole
 from tests.conformance.jobs.builders import BOTH, everybody_lives, image
 from tests.conformance.jobs.whole_study import CANDIDATE, FORCE, START, a_look, an_outage, multiply, one_study
 
@@ -31,6 +33,7 @@ GRAIN = 5
 def clockwork(engine: Engine) -> dict[str, Callable[[], object]]:
     """What runs by the clock, or whenever somebody asks, beside the way of a study."""
     store = SqlJobs(engine)
+    console = SqlConsole(engine)
     later, after_all = START + timedelta(days=1), START + timedelta(days=9)
     return {
         "close": lambda: store.studies_due(later, FORCE),
@@ -58,6 +61,19 @@ def clockwork(engine: Engine) -> dict[str, Callable[[], object]]:
         "nothing to look at": lambda: store.enlist(CANDIDATE, after_all, after_all, 2),
         "no looks to remove": lambda: store.remove_looks(START, 10),
         "a page of looks": lambda: store.past_looks(CANDIDATE, None, 0, 10),
+        "console: studies": lambda: console.studies(limit=5),
+        "console: studies that come in": lambda: console.studies(Among.RECEIVING),
+        "console: studies that wait": lambda: console.studies(Among.WAITING),
+        "console: studies being analysed": lambda: console.studies(Among.ANALYSING),
+        "console: studies with dead jobs": lambda: console.studies(Among.ATTENTION),
+        "console: a study": lambda: console.study(3),
+        "console: today": lambda: console.finished_since(after_all),
+        "console: answers": lambda: console.last_answers(20),
+        "console: dead jobs": lambda: console.jobs(JobState.DEAD),
+        "console: running jobs": lambda: console.jobs(JobState.RUNNING),
+        "console: waiting jobs": lambda: console.jobs(JobState.WAITING),
+        "console: a photograph": lambda: console.received_picture(3),
+        "console: a heatmap": lambda: console.made_picture(1),
         "what waits": lambda: SqlBackfill(engine).unfinished_studies(100),
     }
 
