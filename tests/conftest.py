@@ -30,6 +30,14 @@ def plugin(name: str) -> str:
     return str(path)
 
 
+def axe() -> str:
+    """The text of axe-core, which judges pages in the browser; missing: as for `program`."""
+    script = PROJECT / ".peers" / "axe" / "axe.min.js"
+    if not script.is_file():
+        _is_missing("axe-core is not in .peers/axe (sh tests/install-peers.sh fetches it)")
+    return script.read_text("utf-8")
+
+
 def ohif() -> Path:
     """The folder with the files of the OHIF viewer, and its version in a file beside; missing: as for `program`."""
     folder = PROJECT / ".peers" / "ohif" / "dist"

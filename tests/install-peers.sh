@@ -4,8 +4,8 @@
 # its disk, poppler, which reads our PDFs, systemd-analyze, which judges our units (its package starts nothing here),
 # iproute2, which cables the hosts that tests boot, and Prometheus, whose promtool reads our alert rules.
 # (PostgreSQL for the tests comes from PyPI with the `test` extra.) Without root it only says what is missing, and the
-# tests that need it are skipped, or fail where REQUIRE_PEERS=1. Medplum's FHIR server and the files of the OHIF viewer
-# come from npm, where that is.
+# tests that need it are skipped, or fail where REQUIRE_PEERS=1. Medplum's FHIR server, the files of the OHIF viewer and
+# axe-core come from npm, where that is.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -33,6 +33,24 @@ if command -v npm >/dev/null 2>&1 && [ "$(cat "$ohif/version" 2>/dev/null)" != "
         echo "$digest  ohif-app-$version.tgz" | sha256sum -c --status -
         tar -xzf "ohif-app-$version.tgz" --strip-components=1 --exclude='*.map' --exclude=package/dist/ort
         rm "ohif-app-$version.tgz"
+        echo "$version" >version
+    )
+fi
+
+# What judges the console's pages for people who do not see or point as others do.
+version=4.14.1
+digest=e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745
+axe=$here/../.peers/axe
+if command -v npm >/dev/null 2>&1 && [ "$(cat "$axe/version" 2>/dev/null)" != "$version" ]; then
+    echo "fetching axe-core $version"
+    rm -rf "$axe"
+    mkdir -p "$axe"
+    (
+        cd "$axe"
+        npm pack --silent "axe-core@$version" >/dev/null
+        echo "$digest  axe-core-$version.tgz" | sha256sum -c --status -
+        tar -xzf "axe-core-$version.tgz" --strip-components=1 package/axe.min.js package/LICENSE
+        rm "axe-core-$version.tgz"
         echo "$version" >version
     )
 fi

@@ -10,6 +10,7 @@ import pytest
 
 from ocunet_pacs.jobs.engine import open_engine
 from ocunet_pacs.jobs.migrate import upgrade
+from tests.browser import Chromium, chromium
 from tests.console.site import Site, site
 from tests.console.studies import Drawn, a_day, write_manifest
 from tests.viewers.example import make_study
@@ -17,6 +18,13 @@ from tests.viewers.example import make_study
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+# Not of the session: while Playwright is open, this thread has a running asyncio loop, over which other tests trip.
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Chromium]:
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
