@@ -204,12 +204,13 @@ Index(
     sqlite_where=text("state = 'running'"),
     postgresql_where=text("state = 'running'"),
 )
-# What waits for a person: few, among all the jobs that ever were.
+# What is listed by its state, above all what waits for a person: few, among all the jobs that ever were. See `listed`.
 Index(
-    "ix_jobs_dead",
+    "ix_jobs_undone",
+    jobs.c.state,
     jobs.c.id,
-    sqlite_where=text("state = 'dead'"),
-    postgresql_where=text("state = 'dead'"),
+    sqlite_where=text("state <> 'done'"),
+    postgresql_where=text("state <> 'done'"),
 )
 
 analyses = Table(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, bindparam, case, false, func, literal, select, true, update
+from sqlalchemy import and_, bindparam, case, false, func, literal, null, select, true, union_all, update
 
 from ocunet_pacs.domain.job import Job, JobKind, JobState, Later
 from ocunet_pacs.domain.ports import JobQueue
@@ -111,7 +111,7 @@ class SqlQueue(JobQueue):
         """See `JobQueue.find`."""
         query = select(*_JOB).order_by(jobs.c.id.desc()).limit(limit)
         if state is not None:
-            query = query.where(in_state(state))
+            query = query.where(listed(state))
         if kind is not None:
             # Not a bare column: SQLite would go through every job of the kind that ever was.
             query = query.where(func.lower(jobs.c.kind) == kind.value)
@@ -139,10 +139,24 @@ class SqlQueue(JobQueue):
             return connection.execute(away).rowcount == 1
 
     def counts(self) -> dict[tuple[JobKind, JobState], int]:
-        """See `JobQueue.counts`."""
-        query = select(jobs.c.kind, jobs.c.state, func.count()).group_by(jobs.c.kind, jobs.c.state)
+        """See `JobQueue.counts`. What is done is what is left of all: a count of an index that holds nothing else.
+
+        One statement, so that both are of one moment. It goes through that index: a tenth of a second for a million.
+        """
+        every = select(jobs.c.kind, null().label("state"), func.count().label("number")).group_by(jobs.c.kind)
+        of_kind = func.lower(jobs.c.kind)  # not a bare column: see `find`
+        undone = select(of_kind, jobs.c.state, func.count()).where(_not_done()).group_by(of_kind, jobs.c.state)
         with transaction(self._reading) as connection:
-            return {(kind, state): number for kind, state, number in connection.execute(query)}
+            found: dict[tuple[JobKind, JobState | None], int] = {
+                (JobKind(kind), None if state is None else JobState(state)): number
+                for kind, state, number in connection.execute(union_all(every, undone))
+            }
+        counts = {(kind, state): number for (kind, state), number in found.items() if state is not None}
+        for (kind, state), number in found.items():
+            done = number - sum(counts.get((kind, other), 0) for other in JobState)
+            if state is None and done:
+                counts[kind, JobState.DONE] = done
+        return counts
 
 
 def still_ours(job: Job) -> ColumnElement[bool]:
@@ -210,6 +224,20 @@ def as_job(row: Row[*tuple[object, ...]]) -> Job:
 def in_state(state: JobState) -> ColumnElement[bool]:
     """With the state as a literal in the statement: a partial index is not used for a value that is bound later."""
     return jobs.c.state == bindparam(None, state, jobs.c.state.type, literal_execute=True)
+
+
+def listed(state: JobState) -> ColumnElement[bool]:
+    """As `in_state`, from the index of what is not done, in the order of ids: SQLite must be told that it is not done.
+
+    What is done is nearly all there is; its newest are found by going back from the newest job.
+    """
+    if state is JobState.DONE:
+        return in_state(state)
+    return and_(in_state(state), _not_done())
+
+
+def _not_done() -> ColumnElement[bool]:
+    return jobs.c.state != bindparam(None, JobState.DONE, jobs.c.state.type, literal_execute=True)
 
 
 def _expired(job: Job, now: datetime) -> bool:

@@ -83,7 +83,7 @@ def test_deliveries_and_what_is_not_committed_to_are_counted_by_destination(stor
 def test_a_look_goes_through_nothing_that_is_done(sqlite_engine: Engine) -> None:
     store = SqlJobs(sqlite_engine)
     steps = plan(sqlite_engine, lambda: store.backlog(NOW))
-    for index in ("ix_jobs_claim", "ix_jobs_leases", "ix_jobs_dead", "ix_studies_open"):
+    for index in ("ix_jobs_claim", "ix_jobs_leases", "ix_jobs_undone", "ix_studies_open"):
         assert index in steps
     scans = [step for step in steps.split("; ") if step.startswith("SCAN") and "INDEX ix_" not in step]
     assert not [step for step in scans if "jobs" in step or "studies" in step or "deliveries" in step], steps
