@@ -20,6 +20,9 @@ BENCHMARKS = (
     "receive",
     "deliver",
     "latency",
+    "queue",
+    "claims",
+    "hosts",
 )
 
 if __name__ == "__main__":
