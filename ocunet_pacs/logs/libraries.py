@@ -64,18 +64,29 @@ def report_crashes() -> None:
 
     For the entry point of a process, before it starts a thread.
     """
-    sys.excepthook = lambda _type, error, _trace: _report("crashed", error)
-    sys.unraisablehook = lambda unraisable: _report("exception_ignored", unraisable.exc_value)
-    threading.excepthook = lambda args: _report(
-        "thread_crashed", args.exc_value, thread=args.thread.name if args.thread else ""
-    )
+    sys.excepthook = _crashed
+    sys.unraisablehook = _ignored
+    threading.excepthook = _thread_crashed
 
 
-def _report(event: str, error: BaseException | None, **fields: str) -> None:
-    if isinstance(error, KeyboardInterrupt | SystemExit):
-        return
+def _crashed(_kind: object, error: BaseException, _trace: object) -> None:
+    if not isinstance(error, KeyboardInterrupt):
+        _log().error("crashed", exc_info=error)
+
+
+def _thread_crashed(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+        _log().error("thread_crashed", thread=args.thread.name if args.thread else "", exc_info=args.exc_value)
+
+
+def _ignored(args: sys.UnraisableHookArgs) -> None:
+    _log().error("exception_ignored", exc_info=args.exc_value)
+
+
+def _log() -> structlog.typing.FilteringBoundLogger:
     if not structlog.is_configured():
         from ocunet_pacs.logs import configure  # noqa: PLC0415 - it imports this module
 
         configure()
-    structlog.get_logger().error(event, exc_info=error, **fields)
+    log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    return log

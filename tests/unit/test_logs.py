@@ -18,7 +18,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
@@ -143,6 +143,7 @@ def test_a_task_that_nobody_asked_about_is_told_without_its_exception_s_text(
 
 
 @pytest.mark.parametrize("style", ["json", "console"])
+@settings(deadline=None)
 @given(data=st.data())
 def test_nothing_of_a_value_reaches_a_line_by_whatever_way(style: str, data: st.DataObject) -> None:
     """A library may put it into a message, an exception or an object, and we may put the object into a field."""
