@@ -20,7 +20,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tests.acceptance.pacs import Contents, download
 from tests.conftest import PROJECT, program
@@ -109,11 +109,19 @@ def arrived(folder: Path, wheel: Path, *, fetch: str = "", also: Sequence[Path] 
         yield Site(host, pacs, way)
 
 
-def in_a_network_of_its_own(module: str, *arguments: str) -> int:
-    """Run the module again where it takes no port and no address of this machine; its exit status."""
-    words = [program("unshare"), "--net", sys.executable, "-m", module, *arguments]
-    words += ["--inside", f"/proc/{os.getpid()}/ns/net"]
-    return subprocess.run(words, check=False, cwd=PROJECT).returncode
+def in_a_world_of_its_own(module: str, *arguments: str) -> NoReturn:
+    """Run the module again, where it takes no port of this machine and leaves no process when it is killed."""
+    network = os.open("/proc/self/ns/net", os.O_RDONLY)
+    os.set_inheritable(network, True)
+    os.chdir(PROJECT)
+    words = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    words += [sys.executable, "-m", module, *arguments, "--inside", str(network)]
+    os.execv(program("unshare"), words)
+
+
+def network_of(inside: str) -> str:
+    """The file of the network from which we came."""
+    return f"/proc/{os.getpid()}/fd/{inside}"
 
 
 def bring_along(host: Machine, wheel: Path, *, fetch: bool) -> None:
@@ -186,11 +194,13 @@ def main() -> None:
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not options.inside:
-        raise SystemExit(in_a_network_of_its_own("tests.acceptance.new_administrator", *sys.argv[1:]))
+        in_a_world_of_its_own("tests.acceptance.new_administrator", *sys.argv[1:])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         wheel = options.wheel or build_wheel(folder)
-        with arrived(folder, wheel, fetch=options.inside if options.fetch else "", also=options.bind) as site:
+        with arrived(
+            folder, wheel, fetch=network_of(options.inside) if options.fetch else "", also=options.bind
+        ) as site:
             _say(site.way.table())
 
 

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.acceptance.new_administrator import ORTHANC_SIDE, Site, arrived, in_a_network_of_its_own
+from tests.acceptance.new_administrator import ORTHANC_SIDE, Site, arrived, in_a_world_of_its_own
 from tests.acceptance.pacs import Contents
 from tests.documented.pages import PAGES, blocks
 from tests.documented.rules import ON_PAGES
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if not options.inside:
-        raise SystemExit(in_a_network_of_its_own("tests.documented", *sys.argv[1:]))
+        in_a_world_of_its_own("tests.documented", *sys.argv[1:])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with arrived(folder, options.wheel or build_wheel(folder)) as site:

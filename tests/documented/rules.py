@@ -72,6 +72,12 @@ _AFTERWARDS = (
     ),
     Rule(r"make demo", "it is about another machine", test="tests/acceptance/test_demo.py::test_make_demo"),
     Rule(r"make test", "it is what runs here"),
+    Rule(r"make soak .*", "it takes half an hour"),
+    Rule(
+        r"ocunet-pacs drift accept 3f0c",
+        "it takes a camera that has been watched for days",
+        test="tests/unit/app/test_drift.py::test_what_has_changed_is_shown_and_accepted",
+    ),
     # Names and numbers of the examples
     Rule(r"ocunet-pacs jobs (show|retry) 17", "another number", r"ocunet-pacs jobs \1 $(cat dead)"),
     Rule(r"(ocunet-pacs reprocess --bundle) 3c505aa6", "another bundle", r"\1 $(cat digest)"),
