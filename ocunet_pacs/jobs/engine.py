@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_TIMEOUT_S = 30
+LARGEST_LOG_BYTES = 64 << 20
+"""What SQLite's write-ahead log is cut back to when its content is in the database."""
 OLDEST_SQLITE = (3, 35)
 _POSTGRES_DISK_FULL = "53100"
 _CLIENT_PATIENCE = MappingProxyType(
@@ -185,6 +187,8 @@ def _set_up_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) 
     _use_write_ahead_log(cursor)
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    # One large transaction, or a reader that stays long, makes the log grow; without this it keeps that size for ever.
+    cursor.execute(f"PRAGMA journal_size_limit = {LARGEST_LOG_BYTES}")
     cursor.close()
 
 

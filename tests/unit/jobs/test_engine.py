@@ -33,7 +33,14 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 @pytest.mark.parametrize(
-    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 30_000)]
+    ("pragma", "value"),
+    [
+        ("journal_mode", "wal"),
+        ("synchronous", 2),
+        ("foreign_keys", 1),
+        ("busy_timeout", 30_000),
+        ("journal_size_limit", 64 << 20),
+    ],
 )
 def test_sqlite_is_durable_and_strict(engine: Engine, pragma: str, value: object) -> None:
     with engine.connect() as connection:
