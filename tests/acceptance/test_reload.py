@@ -173,7 +173,7 @@ def test_a_bundle_is_swapped_under_load_and_every_study_is_of_one(
 
     with storescp(archive) as port:
         site.edit(
-            assembly={"quiet_period": "200ms"},
+            assembly={"quiet_period": "30s", "close_on_release": True},
             destinations=[{"name": "archive", "ae_title": "ARCHIVE", "host": HOST, "port": port}],
         )
         site.start()
