@@ -68,7 +68,7 @@ class ServiceManager:
             said = self.notices.said.count("WATCHDOG=1")
             if said != self._heard or "READY=1" not in self.notices.said:
                 self._heard, last = said, time.monotonic()
-            if time.monotonic() - last > self.watchdog_seconds:
+            if time.monotonic() - last > self.watchdog_seconds and not self._stopping:
                 self._process.send_signal(signal.SIGABRT)
                 last = time.monotonic()
             time.sleep(0.05)

@@ -28,6 +28,8 @@ EXIT_HUNG = 3
 """Exit status of a process whose device hangs."""
 _LONGEST_LOAD_S = 60.0
 """A bundle takes seconds to load; within this the process may still end in good order before its stop times out."""
+_LAST_WORDS_SECONDS = 1.0
+"""What the loops get to record why their jobs failed; the reaper sees to what is left."""
 
 
 def start_loops(
@@ -93,7 +95,8 @@ def attend(
     while any(thread.is_alive() for thread in threads):
         if is_hung():
             structlog.get_logger().error("device_hung")
-            os._exit(EXIT_HUNG)  # a thread that hangs in a driver ends in no other way; the reaper sees to its jobs
+            _wait_for(threads, _LAST_WORDS_SECONDS)
+            os._exit(EXIT_HUNG)  # a thread that hangs in a driver ends in no other way
         if time.monotonic() - said >= 1.0:
             said = time.monotonic()
             metrics.set("model_answer_timestamp_seconds", time.time(), role=role_name(role))
@@ -106,3 +109,9 @@ def await_reload(reloading: threading.Thread) -> None:
     if reloading.is_alive():
         structlog.get_logger().error("device_hung")
         os._exit(EXIT_HUNG)
+
+
+def _wait_for(threads: Sequence[threading.Thread], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(deadline - time.monotonic(), 0.0))

@@ -84,6 +84,7 @@ def work(reloading: Reloading) -> int:
             stop=waiting,
             clock=jobs.clock,
             metrics=metrics,
+            may_claim=lambda: not residency.is_hung(),
             patience=watchdog_seconds(),
         )
         reloading.ready(residency.doing)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 from structlog.contextvars import clear_contextvars
 
-from ocunet_pacs.domain.errors import DatabaseError, OcunetError, StoreFull
+from ocunet_pacs.domain.errors import DatabaseError, DeviceHung, OcunetError, StoreFull
 from ocunet_pacs.domain.job import Later, Outcome, Retry
 from ocunet_pacs.domain.ports import count_nothing, observe_nothing
 
@@ -90,12 +90,16 @@ class Loop:
         self._count = count
         self._observe = observe
         self._renewed = clock()
+        self._hung = False
         self._log = structlog.get_logger()
         self._troubled = False
 
     def run(self) -> None:
-        """Until asked to stop. Survives a database that goes away: it says so once and looks again."""
-        while not self._stop.is_set():
+        """Until asked to stop, or until its device hangs: what is claimed in such a process cannot be done there.
+
+        Survives a database that goes away: it says so once and looks again.
+        """
+        while not (self._hung or self._stop.is_set()):
             self._beat()
             try:
                 worked = self.once()
@@ -184,6 +188,7 @@ class Loop:
             delay = _ROOM_AGAIN if isinstance(error, StoreFull) else _DATABASE_AGAIN
             return Later(f"{type(error).__name__}: {error}", delay, code=_code(error))
         except OcunetError as error:
+            self._hung = isinstance(error, DeviceHung)
             return Retry(f"{type(error).__name__}: {error}", code=_code(error))
         except Exception as error:  # noqa: BLE001 - one bad job must not end the worker; its attempts are counted
             self._log.error("step_failed", job=job.id, kind=str(job.kind), exc_info=error)

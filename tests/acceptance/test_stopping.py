@@ -27,7 +27,7 @@ from tests.integration.raw_sender import association, send_beginning, send_bytes
 from tests.integration.waiting_results import queue_results
 from tests.notices import Notices
 
-pytestmark = [pytest.mark.peers, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(600)]
 UNITS = {
     "serve": "ocunet-pacs.service",
     "listen": "ocunet-pacs-listener.service",

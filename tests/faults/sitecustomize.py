@@ -13,7 +13,6 @@ import time
 from importlib.abc import Loader, MetaPathFinder
 from importlib.util import find_spec
 from pathlib import Path
-from types import MappingProxyType
 
 POINTS = {
     "pass": ("ocunet_pacs.model.predictor", "Predictor.classify"),
@@ -45,7 +44,7 @@ class Planting(MetaPathFinder, Loader):
         self.looking = False
 
     def find_spec(self, name, path=None, target=None):
-        if self.looking or name not in {module for module, _ in POINTS.values()} | {"ocunet_pacs.app.serve"}:
+        if self.looking or name not in {module for module, _ in POINTS.values()}:
             return None
         self.looking = True
         try:
@@ -63,9 +62,6 @@ class Planting(MetaPathFinder, Loader):
         for point, (name, function) in POINTS.items():
             if name == module.__name__:
                 self.plant(module, point, function)
-        if module.__name__ == "ocunet_pacs.app.serve" and "PLANTED_SILENCE" in os.environ:
-            silence = float(os.environ["PLANTED_SILENCE"])
-            module.SILENT_SECONDS = MappingProxyType(dict.fromkeys(module.SILENT_SECONDS, silence))
 
     def plant(self, module, point, function):
         owner = module

@@ -10,7 +10,7 @@ import pytest
 from structlog.contextvars import bind_contextvars, merge_contextvars
 from structlog.testing import capture_logs
 
-from ocunet_pacs.domain.errors import DatabaseError, StoreError, StoreFull
+from ocunet_pacs.domain.errors import DatabaseError, DeviceHung, StoreError, StoreFull
 from ocunet_pacs.domain.job import Done, JobKind, JobState, Later, Never, Retry
 from ocunet_pacs.jobs.memory import MemoryJobs
 from ocunet_pacs.logs import Study
@@ -233,6 +233,17 @@ def test_a_stop_does_not_wait_for_a_database_that_is_away(jobs, clock) -> None:
     jobs.finish = away
     make(jobs, clock, lambda job, alive: Done(), stop).run()
     assert jobs.find()[0].state is JobState.RUNNING, "the reaper gives it back"
+
+
+def test_a_loop_whose_device_hangs_records_it_and_claims_nothing_more(jobs, clock) -> None:
+    def step(job, alive):
+        clock.forward(3600)
+        raise DeviceHung("the network has been at one batch for more than 120 s")
+
+    make(jobs, clock, step).run()
+    (job,) = jobs.find()
+    assert (job.state, job.attempt) == (JobState.WAITING, 1)
+    assert job.reason.startswith("DeviceHung")
 
 
 def test_the_watchdog_is_fed_by_the_loop_and_by_the_step(jobs, clock) -> None:
