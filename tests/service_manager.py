@@ -21,22 +21,24 @@ if TYPE_CHECKING:
 class ServiceManager:
     """Keeps one `command` running as `unit` says, but for two spans that a test cannot wait for.
 
-    `watchdog_seconds` stands for WatchdogSec=. RestartSec= is nought. What is silent for longer after READY=1 gets
-    SIGABRT (WatchdogSignal='s default); what ends with another status than 0 or one of RestartPreventExitStatus= is
-    started again (Restart=on-failure). `ended` holds the exit statuses.
+    `watchdog_seconds` stands for WatchdogSec= where it is given. RestartSec= is nought. What is silent for longer after
+    READY=1 gets SIGABRT (WatchdogSignal='s default); what ends with another status than 0 or one of
+    RestartPreventExitStatus= is started again (Restart=on-failure). `ended` holds the exit statuses.
     """
 
     unit: str
     command: Sequence[str]
     environment: Mapping[str, str]
     log: Path
-    watchdog_seconds: float
+    watchdog_seconds: float = 0.0
     ended: list[int] = field(default_factory=list)
     _stopping: bool = False
 
     def __post_init__(self) -> None:
         assert units.values(self.unit, "Restart") == ["on-failure"]
         self._final = {0, *map(int, units.values(self.unit, "RestartPreventExitStatus"))}
+        (watchdog,) = units.values(self.unit, "WatchdogSec")
+        self.watchdog_seconds = self.watchdog_seconds or units.seconds(watchdog)
         self.notices = Notices(self.log.with_name(f"{self.log.name}.notify"))
         self._start()
         self._thread = threading.Thread(target=self._watch, daemon=True)

@@ -35,7 +35,7 @@ class Faults:
 
     def wait_until_held(self, point: str) -> None:
         """Return once somebody is at the point."""
-        wait_until((self.folder / f"{point}.reached").exists, f"somebody to come to the {point}")
+        wait_until((self.folder / f"{point}.reached").exists, f"somebody to come to the {point}", 300)
 
     def hang(self, point: str) -> None:
         """The next one that comes to the point stays there for ever."""
