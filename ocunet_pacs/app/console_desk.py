@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 
 from ocunet_pacs import __version__
 from ocunet_pacs.app.audit import patient_numbers
+from ocunet_pacs.app.drift import drift_report, drift_status
 from ocunet_pacs.app.health import liveness, readiness
 from ocunet_pacs.app.process import NEEDED_ROLES
 from ocunet_pacs.app.shadow_report import shadow_status
@@ -68,6 +69,8 @@ def desk(
         task_runs=jobs.task_runs,
         look=parts(in_force, metrics, jobs, files),
         bundle=lambda: bundle(in_force()),
+        drift_alerts=lambda: drift_alerts(in_force(), jobs),
+        nights=lambda limit: drift_report(jobs, limit=limit) if in_force().drift.enabled else None,
         shadow=lambda: shadow_status(in_force(), jobs),
         targets=lambda: tuple(targets(in_force())),
         path=files.path,
@@ -129,6 +132,12 @@ def bundle(settings: Settings) -> Bundle:
         ),
         provenance=tuple(_provenance(manifest)),
     )
+
+
+def drift_alerts(settings: Settings, jobs: SqlJobs) -> list[tuple[str, str]]:
+    """The cameras of the last night that have changed, each with what of it."""
+    found = drift_status(settings, jobs)
+    return [] if found is None else [(alert["name"], alert["words"]) for alert in found["alerts"]]
 
 
 def _provenance(manifest: Manifest) -> Iterator[tuple[str, str]]:

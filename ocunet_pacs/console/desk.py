@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -82,13 +82,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Handed to the pages; any number of threads uses it.
-
-    `look` finds out how the parts are; `photograph` decodes the first frame of a DICOM file, scaled down, in a process
-    that may die of it (BadInput, OSError, OcunetError); `person` reads who it shows in the same way, None where the
-    site does not want that shown; `wake` tells the role that does this kind of job; `patient_number` is for the audit
-    trail; `facts` are about this process, for the page about it.
-    """
+    """Handed to the pages; any number of threads uses it. What is a function is asked for each page."""
 
     reader: ConsoleReader
     backlog: BacklogReader
@@ -97,16 +91,28 @@ class Desk:
     upkeep_counts: Callable[[], UpkeepCounts]
     task_runs: Callable[[], list[TaskRun]]
     look: Callable[[], list[Part]]
+    """Finds out how the parts are."""
     bundle: Callable[[], Bundle]
     shadow: Callable[[], Mapping[str, object] | None]
+    """How a candidate stands, as in `status --json`."""
+    drift_alerts: Callable[[], Sequence[tuple[str, str]]]
+    """Cameras that changed, by the last night, each with what of it."""
+    nights: Callable[[int], Sequence[Mapping[str, Any]] | None]
+    """So many of the latest nights, as in `drift report --json`; None: the watch is off."""
     targets: Callable[[], tuple[Target, ...]]
     path: Callable[[str], Path]
     photograph: Callable[[Path], RgbImage]
+    """The first frame of a DICOM file, scaled down, out of a process that may die of it. BadInput, OSError,
+    OcunetError."""
     person: Callable[[Path], Person] | None
+    """Whom it shows, read in the same way; None: the site does not want that shown."""
     wake: Callable[[JobKind], None]
+    """Tells the role that does this kind of job that there is work."""
     audit: Audit
     patient_number: Callable[[Path], str]
+    """For the audit trail."""
     now: Callable[[], datetime]
     host: str
     version: str
     facts: Callable[[], tuple[tuple[str, str], ...]]
+    """About this process, for the page about it."""

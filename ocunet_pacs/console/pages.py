@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from ocunet_pacs.console.drift import HEIGHT, WIDTH, watched
 from ocunet_pacs.console.requests import Refused
 from ocunet_pacs.console.story import eyes, steps
 from ocunet_pacs.console.wellbeing import Seen, alarms, verdict
@@ -41,6 +42,7 @@ _CHOICES = (
     (Among.ATTENTION, "Need attention"),
 )
 _PHOTOGRAPHS = 24
+_NIGHTS = 30
 _PERSON = (
     ("name", "Name"),
     ("number", "Patient ID"),
@@ -79,7 +81,9 @@ class Pages:
         """Is it well, what waits, and what came last."""
         desk, now = self._desk, self._desk.now()
         backlog, states, parts = desk.backlog.backlog(now), desk.destination_states(), desk.look()
-        seen = Seen(parts, backlog, states, desk.upkeep_counts(), desk.task_runs(), desk.bundle(), now)
+        seen = Seen(
+            parts, backlog, states, desk.upkeep_counts(), desk.task_runs(), desk.bundle(), desk.drift_alerts(), now
+        )
         found = alarms(seen)
         mark, follows = verdict(found)
         today = desk.reader.finished_since(now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0))
@@ -151,8 +155,12 @@ class Pages:
         return self._rendering.page(request, "model.html", "/model", bundle=self._desk.bundle(), shadow=shadow)
 
     def drift(self, request: Request) -> Response:
-        """What the nightly comparison found."""
-        return self._rendering.page(request, "drift.html", "/drift")
+        """What the nightly comparisons found."""
+        nights = self._desk.nights(_NIGHTS)
+        cameras = watched(nights or ())
+        return self._rendering.page(
+            request, "drift.html", "/drift", nights=nights, cameras=cameras, width=WIDTH, height=HEIGHT
+        )
 
     def about(self, request: Request) -> Response:
         """This program, and what it did in the background."""

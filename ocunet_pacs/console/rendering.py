@@ -62,6 +62,7 @@ class Rendering:
             "moment": lambda at: words.moment(at, desk.now()),
             "span": words.span,
             "counted": words.counted,
+            "capitalize_first": lambda text: text[:1].upper() + text[1:],
             "digest": study_digest,
             "study_mark": words.STUDY.__getitem__,
             "urgency_mark": words.URGENCY.__getitem__,

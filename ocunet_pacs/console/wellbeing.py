@@ -43,12 +43,14 @@ class Seen:
     upkeep: UpkeepCounts
     tasks: Sequence[TaskRun]
     bundle: Bundle
+    drift: Sequence[tuple[str, str]]
     now: datetime
 
 
 def alarms(seen: Seen) -> list[Alarm]:
     """What is wrong, the worse first."""
     found = [*_of_parts(seen), *_of_queue(seen), *_of_destinations(seen), *_of_model(seen), *_of_upkeep(seen)]
+    found += [Alarm("warn", f"Drift, {camera}: {changed}.", "/drift", "Drift") for camera, changed in seen.drift]
     return sorted(found, key=lambda alarm: alarm.kind != "bad")
 
 

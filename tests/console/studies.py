@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
 import uuid
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from ocunet_pacs.domain.drift import Camera, Finding, Night, Observation, Part
 from ocunet_pacs.domain.job import Done, JobKind, Later, Never
 from ocunet_pacs.domain.labels import LABELS, Urgency
 from ocunet_pacs.domain.ledger import Finish
@@ -15,6 +17,8 @@ from ocunet_pacs.domain.result import Addressed, Commitment, Output, OutputKind,
 from ocunet_pacs.domain.study import Laterality, ReceivedInstance
 from ocunet_pacs.imaging.drawn_lesions import Lesion
 from ocunet_pacs.imaging.preprocess import PreprocessSpec
+from ocunet_pacs.jobs.read_only import open_to_read
+from ocunet_pacs.jobs.sql_console import SqlConsole
 from ocunet_pacs.model.manifest import Manifest, Provenance
 from ocunet_pacs.store.files import Files
 from tests.viewers.example import LEFT, RIGHT, THRESHOLDS, DrawnEye, ExampleStudy, make_study
@@ -213,4 +217,40 @@ def a_day(site: Site, drawn: Drawn, now: datetime) -> Putter:
     waiting = put.receive(drawn.suspect, ago=timedelta(seconds=50), source="camera-2")
     put.close(waiting, ago=timedelta(seconds=20))
     put.receive(drawn.well, ago=timedelta(seconds=9), source="camera-1")
+    a_month_of_nights(site, now)
     return put
+
+
+CAMERAS = (Camera("1f" * 8, "Acme Retina 7, serial 1021"), Camera("2e" * 8, "Acme Retina 7, serial 1022"))
+MEASURES = ("pattern", "structure", "detail", "contrast", "brightness", "redness", "evenness", "field", "refused")
+
+
+def a_month_of_nights(site: Site, now: datetime) -> None:
+    """Two cameras; the lens of the second has been dirty for five nights."""
+    jobs, chance = site.jobs, random.Random(7)
+    (line,) = SqlConsole(open_to_read(site.settings.database.url)).studies(limit=1)
+    for number, camera in enumerate(CAMERAS):
+        seen = Observation(line.pictures[number].id, None, camera, {"red": 120.0}, {}, "", bytes(1024))
+        jobs.note_observations([seen], "3c" * 32, now)
+    cameras = jobs.cameras()
+    for ago in range(30, 0, -1):
+        found = []
+        for number, camera in enumerate(cameras):
+            dirty = number == 1 and ago <= 5
+            standing = Finding(camera.id, Part.CAMERA, "standing", 0.0, 0.0, False, 64, 31)
+            found.append(standing)
+            for measure in MEASURES:
+                value, limit = chance.uniform(0.03, 0.16), 0.25
+                if measure == "pattern":
+                    value, limit = value * 20, 5.2
+                if dirty and measure in MEASURES[:3]:
+                    value = limit * (1.1 + (6 - ago) / 8)
+                alert = value > limit
+                words = "a place right of the middle is darker" if measure == "pattern" else "lower"
+                image = Finding(camera.id, Part.IMAGE, measure, value, limit, alert, 64, 31, words if alert else "")
+                found.append(image)
+            for label in ("DR", "ARMD", "every label"):
+                value = chance.uniform(0.02, 0.12)
+                found.append(Finding(camera.id, Part.SCORES, label, value, 0.25, False, 64, 31))
+        at = now - timedelta(days=ago - 1)
+        jobs.keep_night(Night(at.date(), at, tuple(found)))

@@ -240,3 +240,19 @@ def test_a_database_that_is_away_is_said_so(day: Site) -> None:
     answer = client.get("/studies")
     assert answer.status_code == 503
     assert "Not possible now" in answer.text
+
+
+def test_a_camera_that_changed_is_shown_with_its_nights(day: Site) -> None:
+    client = asked(day)
+    page = client.get("/drift").text
+    text = words(client, "/drift")
+    assert re.search(r"serial 1022 look at it .* serial 1021 as before", text), "the one that changed comes first"
+    assert "something in the same place in every photograph" in text
+    assert "clean it" in text
+    (plot,) = re.findall(r'aria-label="30 nights, highest [\d.]+, 5 alerts"', page)[:1]
+    assert plot
+    assert "Drift, Acme Retina 7, serial 1022: something in the same place" in words(client, "/")
+    off = day.settings.model_copy(update={"drift": day.settings.drift.model_copy(update={"enabled": False})})
+    without = Site(day.folder, off, day.jobs, day.files)
+    assert "drift watch is off" in words(asked(without), "/drift")
+    without.close()
