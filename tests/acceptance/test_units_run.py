@@ -39,6 +39,12 @@ class Running:
     def check(self) -> None:
         assert self.process.poll() is None, f"{self.unit} ended with status {self.process.returncode}"
 
+    def reload(self) -> None:
+        """SIGHUP; return when it is ready again."""
+        self.process.send_signal(signal.SIGHUP)
+        self.notices.wait_for("RELOADING=1", alive=self.check)
+        wait_until(lambda: self.notices.said.count("READY=1") == 2, f"{self.unit} to be ready again")
+
     def stop(self) -> int:
         """SIGTERM; the exit status."""
         self.process.send_signal(signal.SIGTERM)
@@ -123,6 +129,8 @@ def test_the_roles_do_their_work_with_what_their_units_leave_them(
         wait_until(lambda: site.status()["shadow"]["done"] == 2, "the candidate to look at both studies")
         for role in running:
             role.wait_for("WATCHDOG=1")
+        for role in running:
+            role.reload()
         assert [role.stop() for role in running] == [0] * len(ROLES)
     assert "Operation not permitted" not in site.log_text()
 
