@@ -74,7 +74,8 @@ def type_page(site: Site, page: Path, *, after: str = "") -> list[dict[str, Any]
 def _said(typed: Typed) -> dict[str, Any]:
     ran = typed.ran
     because = typed.rule.because if typed.rule else ""
-    sys.stdout.write(f"{'not run' if ran is None else f'{ran.seconds:7.1f}'}  {typed.command}\n")
+    how = "not run" if ran is None else f"{ran.seconds:7.1f}" if ran.status == 0 else f"FAILED {ran.status}"
+    sys.stdout.write(f"{how}  {typed.command}\n")
     sys.stdout.flush()
     return {
         "command": typed.command,
