@@ -104,15 +104,16 @@ class Site:
 @contextmanager
 def site(folder: Path, count: int) -> Iterator[Site]:
     """`count` hosts named host-1, host-2 …; none is left when the block ends."""
-    number = os.getpid()
-    bridge, net = f"ocub{number % 100000}", f"198.18.{number % 250}"  # RFC 2544: of no network outside
+    # A cable outlives its host by a moment, so names are never used again. RFC 2544: of no network outside.
+    word, net = os.urandom(3).hex(), f"198.18.{os.getpid() % 250}"
+    bridge = f"ocub{word}"
     _ip("link", "add", bridge, "type", "bridge")
     hosts: list[Host] = []
     try:
         _ip("addr", "add", f"{net}.1/24", "dev", bridge)
         _ip("link", "set", bridge, "up")
         for which in range(1, count + 1):
-            hosts.append(_host(folder, f"host-{which}", f"{net}.{10 + which}", f"ocu{number % 100000}x{which}", bridge))
+            hosts.append(_host(folder, f"host-{which}", f"{net}.{10 + which}", f"ocu{word}x{which}", bridge))
         yield Site(f"{net}.1", tuple(hosts))
     finally:
         for host in hosts:

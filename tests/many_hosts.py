@@ -42,8 +42,13 @@ class ManyHosts:
 
     def start(self, host: Host, *roles: str, seconds: float, ahead: float = 0.0) -> None:
         """Start roles there; "work" with a network that waits for `seconds` a photograph, by a clock that is ahead."""
-        planted = [sys.executable, "-m", "tests.waiting_device", f"{seconds:g}", f"{ahead:g}"]
-        host.start([[*planted, role, "--config", str(self.config)] for role in roles])
+        program = {"work": ["tests.waiting_device", f"{seconds:g}", f"{ahead:g}"]}
+        host.start(
+            [
+                [sys.executable, "-m", *program.get(role, ["ocunet_pacs"]), role, "--config", str(self.config)]
+                for role in roles
+            ]
+        )
 
     def send(self, host: Host, study: list[Path]) -> bool:
         """Send a study's files to the listener of that host; whether it took them."""
