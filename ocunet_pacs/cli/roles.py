@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NoReturn
+
 import typer
 
 from ocunet_pacs.cli.options import ConfigOption, start_reloading
+from ocunet_pacs.domain.errors import DatabaseError, SchemaMismatch, StoreFull
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EXIT_AGAIN = 75
+"""EX_TEMPFAIL of sysexits.h: what is missing now may be there the next time, so whoever starts the role tries again.
+
+Status 2 says that trying again would not help, and both systemd's units and `serve` believe it.
+"""
+
+
+def run_role(role: Callable[[], int]) -> NoReturn:
+    """Run it, and end with its status; with EXIT_AGAIN where the database is away or the disk is full."""
+    try:
+        status = role()
+    except SchemaMismatch:
+        raise
+    except (DatabaseError, StoreFull) as error:
+        typer.echo(f"ocunet-pacs: {error}", err=True)
+        raise typer.Exit(EXIT_AGAIN) from error
+    raise typer.Exit(status)
 
 
 def serve(config: ConfigOption = None) -> None:
     """Run every role in one process tree: receive, analyse, deliver. SIGTERM drains and exits 0."""
     from ocunet_pacs.app.serve import serve as run
 
-    raise typer.Exit(run(start_reloading(config, "serve"), config))
+    run_role(lambda: run(start_reloading(config, "serve"), config))
 
 
 def listen(config: ConfigOption = None) -> None:
@@ -19,7 +43,7 @@ def listen(config: ConfigOption = None) -> None:
     reloading = start_reloading(config, "listen")
     from ocunet_pacs.app.listen import listen as run
 
-    raise typer.Exit(run(reloading))
+    run_role(lambda: run(reloading))
 
 
 def stow(config: ConfigOption = None) -> None:
@@ -27,7 +51,7 @@ def stow(config: ConfigOption = None) -> None:
     reloading = start_reloading(config, "stow")
     from ocunet_pacs.app.stow import stow as run
 
-    raise typer.Exit(run(reloading))
+    run_role(lambda: run(reloading))
 
 
 def watch(config: ConfigOption = None) -> None:
@@ -35,7 +59,7 @@ def watch(config: ConfigOption = None) -> None:
     reloading = start_reloading(config, "watch")
     from ocunet_pacs.app.watch import watch as run
 
-    raise typer.Exit(run(reloading))
+    run_role(lambda: run(reloading))
 
 
 def work(config: ConfigOption = None) -> None:
@@ -43,7 +67,7 @@ def work(config: ConfigOption = None) -> None:
     reloading = start_reloading(config, "work")
     from ocunet_pacs.app.work import work as run
 
-    raise typer.Exit(run(reloading))
+    run_role(lambda: run(reloading))
 
 
 def deliver(config: ConfigOption = None) -> None:
@@ -51,7 +75,7 @@ def deliver(config: ConfigOption = None) -> None:
     reloading = start_reloading(config, "deliver")
     from ocunet_pacs.app.deliver import deliver as run
 
-    raise typer.Exit(run(reloading))
+    run_role(lambda: run(reloading))
 
 
 def console(config: ConfigOption = None) -> None:
@@ -59,4 +83,4 @@ def console(config: ConfigOption = None) -> None:
     reloading = start_reloading(config, "console")
     from ocunet_pacs.app.console import console as run
 
-    raise typer.Exit(run(reloading))
+    run_role(lambda: run(reloading))

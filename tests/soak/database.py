@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
+import time
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,9 +36,19 @@ class Database:
         self._control("stop", "-m", "immediate")
 
     def start(self) -> None:
-        """And return when it answers."""
-        with self._given():
-            self._server.ensure_postgres_running()
+        """And return when it answers. The package gives it ten seconds, which a busy machine may not have."""
+        import psycopg
+
+        for _ in range(30):
+            try:
+                with self._given():
+                    self._server.ensure_postgres_running()
+                psycopg.connect(self.url, connect_timeout=10).close()
+            except (subprocess.SubprocessError, AssertionError, ValueError, OSError, psycopg.Error):
+                time.sleep(1.0)
+            else:
+                return
+        raise TimeoutError("PostgreSQL does not start again")
 
     def close(self) -> None:
         self._server.cleanup()
