@@ -202,7 +202,13 @@ class Acting:
         if verb is Verb.RETRY:
             self._desk.wake(job.kind)
         uid = subject.about.study_instance_uid
-        structlog.get_logger().info(f"console_{verb.done}", job=job.id, kind=str(job.kind), study=Study(uid), peer=peer)
+        structlog.get_logger().info(
+            "console_retried" if verb is Verb.RETRY else "console_discarded",
+            job=job.id,
+            kind=str(job.kind),
+            study=Study(uid),
+            peer=peer,
+        )
         said = f"job {job.id} ({job.kind}) {verb.done} at the console, study {study_digest(uid)}"
         self._desk.audit(SecurityAlert(Alert.RESTRICTED_FUNCTION, said, person(peer), AuditOutcome.SUCCESS))
         return True
