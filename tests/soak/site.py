@@ -29,7 +29,7 @@ DISK_MEGABYTES = 1024
 LEASE_SECONDS = 20
 MIN_FREE, KEEP_FREE = 16 << 20, 64 << 20
 SECOND = "work-second"
-START_SECONDS = 400.0
+START_SECONDS = 900.0
 MARK = "X_OCUNET_SOAK"
 """Environment variable by which a process that is left is known."""
 _WRITE_BUNDLE = """
