@@ -35,6 +35,7 @@ format: $(VENV)/.ready
 pictures: $(VENV)/.ready peers
 	$(BIN)/python -m tests.pictures docs/pictures
 	$(BIN)/python -m tests.viewers.pictures
+	$(BIN)/python -m tests.console.pictures
 
 # The tables of the DICOM conformance statement, made of the code.
 statement: $(VENV)/.ready

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Word = TypeVar("Word", bound=StrEnum)
 
 PAGE = 25
-_NEWEST = 5
+_NEWEST = 6
 _LARGEST_ID = 10**18
 _CHOICES = (
     (Among.ALL, "All"),

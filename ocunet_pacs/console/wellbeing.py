@@ -50,7 +50,9 @@ class Seen:
 def alarms(seen: Seen) -> list[Alarm]:
     """What is wrong, the worse first."""
     found = [*_of_parts(seen), *_of_queue(seen), *_of_destinations(seen), *_of_model(seen), *_of_upkeep(seen)]
-    found += [Alarm("warn", f"Drift, {camera}: {changed}.", "/drift", "Drift") for camera, changed in seen.drift]
+    found += [
+        Alarm("warn", f"{camera} has changed: {_first(changed)}.", "/drift", "Drift") for camera, changed in seen.drift
+    ]
     return sorted(found, key=lambda alarm: alarm.kind != "bad")
 
 
@@ -119,3 +121,9 @@ def _of_upkeep(seen: Seen) -> Iterator[Alarm]:
     for run in seen.tasks:
         if not run.succeeded:
             yield Alarm("warn", f"Housekeeping, {run.task}: failed {moment(run.started_at, seen.now)}: {run.note}")
+
+
+def _first(changed: str) -> str:
+    """Of what has changed of a camera the foremost: the page has the rest."""
+    first, more, _ = changed.partition("); ")
+    return f"{first}), and more" if more else changed

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -23,7 +24,11 @@ from tests.integration.web import TOKEN
 from tests.notices import Notices
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(300)]
-PORTS = {"ocunet-pacs-listener.service": "dicom", "ocunet-pacs-stow.service": "stow"}
+PORTS = {
+    "ocunet-pacs-listener.service": "dicom",
+    "ocunet-pacs-stow.service": "stow",
+    "ocunet-pacs-console.service": "console",
+}
 ROLES = [unit for unit in units.SERVICES if unit not in {"ocunet-pacs.service", "ocunet-pacs-migrate.service"}]
 
 
@@ -108,6 +113,7 @@ def test_the_roles_do_their_work_with_what_their_units_leave_them(
         {"name": "export", "path": str(folder), "pattern": "(?P<patient_id>[^_]+)_(?P<laterality>[RL])", "settle": "1s"}
     ]
     tree["stow"] = {"enabled": True, "port": free_port(), "token": TOKEN}
+    tree["console"] = {"enabled": True, "port": free_port()}
     tree["shadow"] = {"bundle": str(candidate), "allow_untrained": True}
     with storescp(archive) as port:
         tree["destinations"] = [{"name": "archive", "ae_title": "ARCHIVE", "host": HOST, "port": port}]
@@ -127,6 +133,9 @@ def test_the_roles_do_their_work_with_what_their_units_leave_them(
         site.wait_until_idle(2)
         assert len(list(archive.iterdir())) >= 4
         wait_until(lambda: site.status()["shadow"]["done"] == 2, "the candidate to look at both studies")
+        console = f"http://{HOST}:{tree['console']['port']}"
+        assert "review:" in httpx.get(f"{console}/studies/1", timeout=30).text
+        assert httpx.get(f"{console}/pictures/received/1/small", timeout=60).status_code == 200
         for role in running:
             role.wait_for("WATCHDOG=1")
         for role in running:

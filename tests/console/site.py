@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,8 @@ from ocunet_pacs.store.files import Files
 from tests.dcmtk import HOST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from ocunet_pacs.domain.audit import AuditEvent
     from ocunet_pacs.intake.web import WebServer
@@ -48,6 +49,9 @@ class Site:
     """What the audit trail was told."""
     counted: Counter[tuple[str, ...]] = field(default_factory=Counter)
     showing: Showing | None = None
+    now: Callable[[], datetime] | None = None
+    """The console's clock; None: the database's."""
+    metrics: Metrics = field(default_factory=Metrics)
 
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         self.counted[(name, *labels.values())] += amount
@@ -61,9 +65,11 @@ class Site:
             jobs=self.jobs,
             files=self.files,
             showing=self.showing,
-            metrics=Metrics(),
+            metrics=self.metrics,
             audit=self.told.append,
         )
+        if self.now is not None:
+            made = replace(made, now=self.now)
         return console_server(self.settings, made, self.count)
 
     def close(self) -> None:

@@ -251,7 +251,7 @@ def test_a_camera_that_changed_is_shown_with_its_nights(day: Site) -> None:
     assert "clean it" in text
     (plot,) = re.findall(r'aria-label="30 nights, highest [\d.]+, 5 alerts"', page)[:1]
     assert plot
-    assert "Drift, Acme Retina 7, serial 1022: something in the same place" in words(client, "/")
+    assert "Acme Retina 7, serial 1022 has changed: something in the same place" in words(client, "/")
     off = day.settings.model_copy(update={"drift": day.settings.drift.model_copy(update={"enabled": False})})
     without = Site(day.folder, off, day.jobs, day.files)
     assert "drift watch is off" in words(asked(without), "/drift")

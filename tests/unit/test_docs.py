@@ -33,6 +33,7 @@ def examples(page: str) -> list[str]:
         ("setup-orthanc.md", "sources"),
         ("setup-dcm4chee.md", "sources"),
         ("audit.md", "audit"),
+        ("console.md", "console"),
     ],
 )
 def test_the_examples_of_a_page_are_settings(page: str, section: str) -> None:
