@@ -167,16 +167,17 @@ def postgres_at(address: str, *, durable: bool = False) -> Iterator[str]:
             connection.execute("ALTER SYSTEM SET fsync = off")
     with (data / "pg_hba.conf").open("a") as rules:
         rules.write("host all all 198.18.0.0/15 trust\n")
-    pgexec(
-        "pg_ctl",
-        ("-w", "-m", "fast", "-o", f"-h {address} -k {data}", "-l", str(data / "log"), "-D", str(data), "restart"),
-        bin_path=server.bin_path,
-        user=server.system_user,
-        timeout=30,
-    )
+
+    def control(*words: str) -> None:
+        folder = ("-w", "-D", str(data))
+        pgexec("pg_ctl", (*folder, *words), bin_path=server.bin_path, user=server.system_user, timeout=60)
+
+    control("-m", "fast", "-o", f"-h {address} -k {data}", "-l", str(data / "log"), "restart")
     try:
         yield f"postgresql://{server.postgres_user}@{address}/site"
     finally:
+        # The package knows the server that it started, and not this one.
+        control("-m", "immediate", "stop")
         server.cleanup()
 
 
