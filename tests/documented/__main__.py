@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -43,13 +44,17 @@ open("digest", "w").write(digest)
 
 
 def prepare(site: Site, folder: Path) -> None:
-    """What the pages take for granted: a folder to work in, a delivery that gave up, a report as a file."""
+    """What the pages take for granted: folders to work in, a delivery that gave up, a report, a hundred photographs."""
     host = site.host
     host.write("/usr/local/bin/ocunet-pacs", _OURS, 0o755)
     host.write("/root/facts.py", _FACTS)
     host.write("/etc/ocunet-pacs/database.url", "sqlite:////var/lib/ocunet-pacs/ocunet.db")
     (report,) = Contents.read((folder / "results").iterdir()).reports
     report.save_as(host.root / "root" / "report.dcm")
+    validation = host.root / "data" / "validation"
+    validation.mkdir(parents=True)
+    for number in range(100):
+        shutil.copyfile(folder / f"eye-{number % 2}.jpg", validation / f"{number}.jpg")
     done = host.run(
         f"mkdir -p {WORK} /backup && cp /root/report.dcm {WORK} && chown -R ocunet-pacs: {WORK} /backup"
         f" && cd {WORK} && sudo -u ocunet-pacs python3 /root/facts.py"
