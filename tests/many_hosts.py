@@ -92,7 +92,8 @@ def many_hosts(
                 "decoders": 1,
                 "studies_at_once": at_once,
             },
-            "assembly": {"quiet_period": "1s"},
+            # Complete when its association ends: on a busy machine the pause between two images is no sign.
+            "assembly": {"quiet_period": "30s", "close_on_release": True},
             "jobs": {"lease": lease, "unavailable_delay": "1s"},
             "metrics": {"port": 0},
             "destinations": [{"name": "archive", "ae_title": "ARCHIVE", "host": made.address, "port": port}],
