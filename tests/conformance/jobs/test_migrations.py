@@ -408,8 +408,10 @@ def problems(engine: Engine) -> list[str]:
         "INSERT INTO shadow_scores (id, shadow_id, sop_instance_uid, frame, scores) VALUES (1, 9, '1.1', 0, '[]')",
         "INSERT INTO shadow_scores (id, shadow_id, sop_instance_uid, frame) VALUES (1, 1, '1.1', 0)",
         "UPDATE jobs SET kind = 'film' WHERE id = 1",
-        "INSERT INTO drift_baselines (camera_id, part, bundle_digest, until, content) "
-        "VALUES (9, 'image', '', '2024-05-01 08:03:00', '')",
+        (
+            "INSERT INTO drift_baselines (camera_id, part, bundle_digest, until, content)"
+            " VALUES (9, 'image', '', CURRENT_TIMESTAMP, '')"
+        ),
         "UPDATE outputs SET kind = 'film' WHERE id = 1",
         "UPDATE analyses SET urgency = 'rather' WHERE id = 1",
         "INSERT INTO commitment_requests (transaction_uid, delivery_id) VALUES ('2.25.9', 99)",
