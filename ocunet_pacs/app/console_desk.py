@@ -15,11 +15,11 @@ from ocunet_pacs import __version__
 from ocunet_pacs.app.audit import patient_numbers
 from ocunet_pacs.app.drift import drift_report, drift_status
 from ocunet_pacs.app.health import liveness, readiness
-from ocunet_pacs.app.process import NEEDED_ROLES
+from ocunet_pacs.app.process import NEEDED_ROLES, utc_now
 from ocunet_pacs.app.shadow_report import shadow_status
 from ocunet_pacs.app.wake import Waker
 from ocunet_pacs.console.desk import Bundle, Desk, Part, Person, Target, Threshold
-from ocunet_pacs.domain.errors import BundleError
+from ocunet_pacs.domain.errors import BundleError, DatabaseError
 from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.domain.labels import LABELS
 from ocunet_pacs.jobs.sql_console import SqlConsole
@@ -27,6 +27,7 @@ from ocunet_pacs.model.manifest import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from sqlalchemy import Engine
 
@@ -79,7 +80,7 @@ def desk(
         wake=lambda kind: wakers[kind](),
         audit=audit,
         patient_number=patient_numbers(settings),
-        now=jobs.clock,
+        now=lambda: _now(jobs),
         host=socket.gethostname(),
         version=__version__,
         facts=lambda: tuple(_facts(in_force(), jobs, since)),
@@ -138,6 +139,14 @@ def drift_alerts(settings: Settings, jobs: SqlJobs) -> list[tuple[str, str]]:
     """The cameras of the last night that have changed, each with what of it."""
     found = drift_status(settings, jobs)
     return [] if found is None else [(alert["name"], alert["words"]) for alert in found["alerts"]]
+
+
+def _now(jobs: SqlJobs) -> datetime:
+    """The queue's time, or this machine's where the database is away: the page that says so has a time, too."""
+    try:
+        return jobs.clock()
+    except DatabaseError:
+        return utc_now()
 
 
 def _provenance(manifest: Manifest) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ import hashlib
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
@@ -17,6 +17,9 @@ from ocunet_pacs.domain.study import ReasonCode
 from ocunet_pacs.logs import study_digest
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from jinja2.runtime import Context
     from starlette.requests import Request
 
     from ocunet_pacs.console.desk import Desk
@@ -59,7 +62,7 @@ class Rendering:
         )
         self._environment.globals |= {"desk": desk, "style": Markup(style), "pages": PAGES}  # noqa: S704 - our own file
         self._environment.filters |= {
-            "moment": lambda at: words.moment(at, desk.now()),
+            "moment": _moment,
             "span": words.span,
             "counted": words.counted,
             "capitalize_first": lambda text: text[:1].upper() + text[1:],
@@ -94,3 +97,9 @@ class Rendering:
     def sign_in(self, why: str, *, has_token: bool) -> HTMLResponse:
         """The page that asks for the token, or says why none would help."""
         return HTMLResponse(self._environment.get_template("sign_in.html").render(why=why, has_token=has_token))
+
+
+@pass_context
+def _moment(page: Context, at: datetime) -> str:
+    """As `words.moment`, by the one time that the page is of: asking for it may be a question to the database."""
+    return words.moment(at, page["now"])

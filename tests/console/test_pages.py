@@ -6,9 +6,11 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
 import structlog
 
 from ocunet_pacs.domain.audit import Accessed, Alert, AuditOutcome, SecurityAlert
+from ocunet_pacs.domain.errors import DatabaseError
 from ocunet_pacs.domain.job import JobKind, JobState
 from ocunet_pacs.logs import study_digest
 from tests.console.site import HERE, Site, asked, site
@@ -234,7 +236,11 @@ def test_destinations_show_their_circuit_and_last_answer(day: Site) -> None:
     assert "10.0.0.5:104, AE title ARCHIVE" in text
 
 
-def test_a_database_that_is_away_is_said_so(day: Site) -> None:
+def test_a_database_that_is_away_is_said_so(day: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> datetime:
+        raise DatabaseError("the database does not work: starting up")
+
+    monkeypatch.setattr(day.jobs, "clock", away)  # PostgreSQL's own, which all hosts go by
     client = asked(day)
     (day.folder / "queue.db").rename(day.folder / "elsewhere.db")
     answer = client.get("/studies")
