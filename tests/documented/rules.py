@@ -82,6 +82,8 @@ _AFTERWARDS = (
     Rule(r"ocunet-pacs jobs (show|retry) 17", "another number", r"ocunet-pacs jobs \1 $(cat dead)"),
     Rule(r"(ocunet-pacs reprocess --bundle) 3c505aa6", "another bundle", r"\1 $(cat digest)"),
     Rule(r"ocunet-pacs echo archive", "another name", "ocunet-pacs echo pacs"),
+    Rule(r"ssh .*", "from the administrator's desk"),
+    Rule(r"(journalctl .* \| grep) 3f9c0a1d77e2", "another study", r"""\1 '"study": "'"""),
     Rule(r"pg_dump .*", "PostgreSQL's own program"),
     Rule(
         r"curl -X POST .* https://record\.example/fhir",

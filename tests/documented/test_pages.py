@@ -33,6 +33,7 @@ NOT_RUN = {
     "make test",
     "pg_dump --format=custom --file=/backup/ocunet.dump ocunet",
     "pip install 'ocunet-pacs[train]'",
+    "ssh -L 8043:localhost:8043 eye-clinic-1",
     "tensorboard --logdir train",
 }
 """What nothing runs; the rules say why."""
@@ -40,6 +41,7 @@ NOT_RUN = {
 
 MENTIONED = {
     "ocunet-pacs db check": "tests/integration/test_wheel.py::test_a_database_is_made_from_the_migrations_in_the_wheel",
+    "ocunet-pacs console": UNITS,
     "ocunet-pacs demo": "tests/acceptance/test_demo.py::test_make_demo",
     "ocunet-pacs jobs discard": DISCARD,
     "ocunet-pacs listen": UNITS,
