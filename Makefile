@@ -45,16 +45,16 @@ statement: $(VENV)/.ready
 # parts (SBOM), and the digests of all.
 release: $(VENV)/.ready
 	rm -rf dist
-	$(BIN)/python -m release build --out dist
-	$(BIN)/python -m release describe --out dist
+	$(BIN)/python -m tests.release build --out dist
+	$(BIN)/python -m tests.release describe --out dist
 
 # docs/licences.md, made of the metadata of what is installed.
 licences: $(VENV)/.ready
-	$(BIN)/python -m release licences
+	$(BIN)/python -m tests.release licences
 
 # Known vulnerabilities of what constraints.txt names. Fails where the service does not answer for every package.
 audit: $(VENV)/.ready
-	$(BIN)/python -m release audit
+	$(BIN)/python -m tests.release audit
 
 peers:
 	@sh tests/install-peers.sh

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from release.building import NotBuilt, build
 from tests.conftest import PROJECT, program
+from tests.release.building import NotBuilt, build
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -46,7 +46,7 @@ def elsewhere(checkout: Path, folder: Path, *, umask: int, zone: str) -> dict[st
     old = os.umask(umask)
     try:
         git(folder, "clone", "--quiet", str(checkout), "clone")
-        command = [sys.executable, "-m", "release", "build", "--out", str(folder / "out")]
+        command = [sys.executable, "-m", "tests.release", "build", "--out", str(folder / "out")]
         environment = {**os.environ, "TZ": zone, "PYTHONPATH": ""}
         subprocess.run(command, check=True, capture_output=True, cwd=folder / "clone", env=environment)
     finally:
@@ -107,7 +107,7 @@ def test_what_is_not_in_the_commit_is_not_built(checkout: Path, tmp_path: Path) 
     (wheel,) = [path for path in files if path.suffix == ".whl"]
     with zipfile.ZipFile(wheel) as zipped:
         assert "ocunet_pacs/forgotten.py" not in zipped.namelist()
-        assert not [name for name in zipped.namelist() if name.startswith(("release/", "tests/"))]
+        assert not [name for name in zipped.namelist() if name.startswith("tests/")]
     with pytest.raises(NotBuilt, match="not empty"):
         build(tmp_path / "clone", tmp_path / "out")
     (tmp_path / "clone" / "ocunet_pacs" / "__init__.py").write_text("")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from release import bill, hashes
-from release.licences import Accepted
-from release.parts import parts, pins
 from tests.conftest import PROJECT
+from tests.release import bill, hashes
+from tests.release.licences import Accepted
+from tests.release.parts import parts, pins
 
 MADE = datetime(2026, 11, 28, tzinfo=UTC)
 
@@ -61,7 +61,7 @@ def test_what_cannot_be_had_is_said(tmp_path: Path) -> None:
 
 def test_the_list_of_parts_is_valid_and_names_every_part(tmp_path: Path) -> None:
     found = parts(pins(PROJECT / "constraints.txt"))
-    accepted = Accepted.read(PROJECT / "release" / "accepted-licences.yaml")
+    accepted = Accepted.read(PROJECT / "tests" / "release" / "accepted-licences.yaml")
     wheel = small_wheel(tmp_path, "ocunet_pacs")
     digests = {"torch": ("2.13.0+cpu", "ab" * 32)}
     text = bill.bill(wheel, "1.0", found, accepted, digests, MADE)
@@ -83,7 +83,7 @@ def test_the_list_of_parts_is_valid_and_names_every_part(tmp_path: Path) -> None
 
 def test_a_list_of_parts_that_breaks_the_schema_is_not_written(tmp_path: Path) -> None:
     found = parts(pins(PROJECT / "constraints.txt"))
-    accepted = Accepted.read(PROJECT / "release" / "accepted-licences.yaml")
+    accepted = Accepted.read(PROJECT / "tests" / "release" / "accepted-licences.yaml")
     wheel = small_wheel(tmp_path, "ocunet_pacs")
     with pytest.raises(bill.NotValid):
         bill.bill(wheel, "1.0", found, accepted, {"torch": ("1.0", "no digest")}, MADE)

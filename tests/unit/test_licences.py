@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from release.licences import Accepted, page, problems
-from release.parts import Part, Unknown, parts, pins
 from tests.conftest import PROJECT
+from tests.release.licences import Accepted, page, problems
+from tests.release.parts import Part, Unknown, parts, pins
 
 
 @pytest.fixture(scope="module")
 def accepted() -> Accepted:
-    return Accepted.read(PROJECT / "release" / "accepted-licences.yaml")
+    return Accepted.read(PROJECT / "tests" / "release" / "accepted-licences.yaml")
 
 
 @pytest.fixture(scope="module")

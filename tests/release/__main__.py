@@ -1,4 +1,4 @@
-"""`python -m release`: what makes a release, a command each."""
+"""`python -m tests.release`: what makes a release, a command each."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from ocunet_pacs import __version__
-from release import audit, bill, building, hashes, licences
-from release.parts import US, Part, parts, pins
+from tests.release import audit, bill, building, hashes, licences
+from tests.release.parts import US, Part, parts, pins
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 CONSTRAINTS = CHECKOUT / "constraints.txt"
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Out = Annotated[Path, typer.Option(help="The release's folder.")]
@@ -69,7 +69,7 @@ def write_licences() -> None:
 @app.command("audit")
 def look_for_vulnerabilities() -> None:
     """Ask for known vulnerabilities of what constraints.txt names; exit status 0 only when all of it was looked up."""
-    exemptions = audit.read_exemptions(CHECKOUT / "release" / "accepted-vulnerabilities.yaml")
+    exemptions = audit.read_exemptions(CHECKOUT / "tests" / "release" / "accepted-vulnerabilities.yaml")
     outcome, said = audit.judge(audit.ask(CONSTRAINTS), exemptions, datetime.now(UTC).date())
     for line in said:
         typer.echo(line, err=outcome is not audit.Outcome.CLEAN)
@@ -81,7 +81,7 @@ def _of_the_service(found: list[Part]) -> set[str]:
 
 
 def _accepted() -> licences.Accepted:
-    return licences.Accepted.read(CHECKOUT / "release" / "accepted-licences.yaml")
+    return licences.Accepted.read(CHECKOUT / "tests" / "release" / "accepted-licences.yaml")
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def ask(constraints: Path) -> Mapping[str, Any]:
     """pip-audit's answer for every line of the file. Nothing is installed for it."""
     command = [sys.executable, "-m", "pip_audit", "--requirement", str(constraints), "--no-deps", "--disable-pip"]
     command += ["--progress-spinner", "off", "--format", "json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         return json.loads(done.stdout)  # type: ignore[no-any-return]
     except ValueError:

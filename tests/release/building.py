@@ -58,7 +58,7 @@ def write_digests(out: Path, files: Iterable[Path]) -> Path:
 
 
 def _said(command: list[str], folder: Path, **environment: str) -> str:
-    done = subprocess.run(  # noqa: S603 - words of this module and paths
+    done = subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=folder, env={**os.environ, **environment}
     )
     if done.returncode:

@@ -15,15 +15,15 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
-from release.parts import US, needed_by_us
+from tests.release.parts import US, needed_by_us
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from release.licences import Accepted
-    from release.parts import Part
+    from tests.release.licences import Accepted
+    from tests.release.parts import Part
 
 
 class NotValid(Exception):

@@ -30,7 +30,7 @@ def resolve(requirements: Sequence[str], constraints: Path, *options: str) -> Re
     """What pip would install for the requirements in an empty environment. NotResolved."""
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
     command += ["--only-binary", ":all:", "--constraint", str(constraints), *options, *requirements]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - pip, with our own words
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise NotResolved(done.stderr.strip())
     return json.loads(done.stdout)  # type: ignore[no-any-return]

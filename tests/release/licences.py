@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from release.parts import Part
+    from tests.release.parts import Part
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ _HEAD = """\
 
 This product is under the MIT licence. It is installed with the packages below, each from its own wheel, unchanged; none
 is copied into ours. Versions: `constraints.txt`. The page is made of the packages' metadata (`make licences`), and a
-test fails when a package comes in whose licence was not accepted in `release/accepted-licences.yaml`.
+test fails when a package comes in whose licence was not accepted in `tests/release/accepted-licences.yaml`.
 
 torch's build for GPUs also brings NVIDIA's CUDA libraries, under NVIDIA's own licence (proprietary; free to use, not to
 pass on changed). Which ones depends on the build, so they are not listed here; the CPU build brings none.
