@@ -54,7 +54,7 @@ class Site:
         self._stack.callback(self.database.close)
         self.archive = Archive(folder / "orthanc")
         self._stack.callback(self.archive.stop)
-        self.port = free_port()
+        self.port, self.console_port = free_port(), free_port()
         self.busy_archive = self._stack.enter_context(running(FaultyPacs(event_port=self.port)))
         self.disk = self._small_disk(folder / "disk")
         self.store = (self.disk.root if self.disk else folder) / "store"
@@ -106,6 +106,7 @@ class Site:
             "assembly": {"quiet_period": "2s"},
             "jobs": {"lease": f"{LEASE_SECONDS}s", "unavailable_delay": "5s"},
             "metrics": {"port": 0},
+            "console": {"port": self.console_port},
             "logging": {"level": level, "format": "json"},
             "destinations": [
                 {

@@ -245,8 +245,8 @@ def judge_site(site: Site) -> Iterator[Finding]:
     yield _logs(site)
     ended = [what for service in site.services for what in service.unplanned]
     for said in _said(site):
-        # Ours end by SIGKILL, or by being asked to.
-        if said["event"] == "role_hung" or (said["event"] == "role_died" and said["code"] not in {0, -9, -15}):
+        # The faults end a role of `serve` by SIGKILL alone.
+        if said["event"] == "role_hung" or (said["event"] == "role_died" and said["code"] != -9):
             ended.append(f"{said['role_name']}: {said['event']} {said.get('code', '')}")
     yield Finding("no process ended or hung by itself", sum(service.starts for service in site.services), ended)
 
