@@ -158,20 +158,33 @@ class PreparingPool:
             seat.worker = Worker(self._module, self._orders)
 
     def _ready(self, seat: _Seat) -> Worker:
-        """The seat's worker, alive and ready."""
+        """The seat's worker, alive and ready. One that ends while it starts is started once more."""
         if seat.worker is not None and seat.worker.process.poll() is not None and seat.worker.is_ready:
             seat.clear()  # it died while nobody used it
+        try:
+            return self._awaited(seat)
+        except messages.Broken:
+            seat.clear()
+            self._refuse_when_closed()
+        except messages.TooLate:
+            raise self._not_started(seat) from None
+        try:
+            return self._awaited(seat)
+        except (messages.Broken, messages.TooLate):
+            raise self._not_started(seat) from None
+
+    def _awaited(self, seat: _Seat) -> Worker:
         if seat.worker is None:
             self._start(seat)
         worker = seat.worker
         assert worker is not None
-        try:
-            worker.wait_until_ready()
-        except (messages.Broken, messages.TooLate):
-            status = seat.clear()
-            self._refuse_when_closed()
-            raise OcunetError(f"a decoding process did not start (status {status})") from None
+        worker.wait_until_ready()
         return worker
+
+    def _not_started(self, seat: _Seat) -> OcunetError:
+        status = seat.clear()
+        self._refuse_when_closed()
+        return OcunetError(f"a decoding process did not start (status {status})")
 
     def _first(self, seat: _Seat, order: Message) -> _Reply:
         """The reply to an order that opens a file."""

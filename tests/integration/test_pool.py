@@ -261,6 +261,15 @@ def test_a_worker_that_cannot_start_is_an_error_of_ours():
         PreparingPool(SPEC, workers=1, timeout=timedelta(1), memory_bytes=None, worker_module="no_such_module")
 
 
+def test_a_worker_that_is_killed_while_it_starts_is_started_once_more(tmp_path, monkeypatch):
+    """By whoever was short of memory: a bundle is not refused for it, and an analysis loses no attempt."""
+    monkeypatch.setenv("KILLED_ONCE", str(tmp_path / "seen"))
+    module = "tests.integration.worker_killed_once"
+    with PreparingPool(SPEC, workers=1, timeout=timedelta(seconds=30), memory_bytes=None, worker_module=module) as pool:
+        assert (tmp_path / "seen").exists()
+        assert len(list(pool.photographs(photograph_file(tmp_path)))) == 1
+
+
 # --- processes ---------------------------------------------------------------------------------------------------
 
 PARENT = """
