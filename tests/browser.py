@@ -138,7 +138,7 @@ class Sheet:
         return re.sub(r"\s+", " ", " ".join(p.text for p in self.pieces() if p.legible)).strip()
 
     def wait_for_text(self, words: str) -> None:
-        self.page.wait_for_function("words => document.body.innerText.includes(words)", arg=words)
+        self.page.wait_for_function("words => document.body?.innerText.includes(words)", arg=words)
 
     def settles(self, holds: Callable[[], bool]) -> bool:
         """Whether it holds within the time that things may take to appear."""

@@ -46,7 +46,7 @@ def test_two_listeners_share_a_port_and_a_count(
         for _ in range(20):
             echo_once(daemon.port)
         wait_until(lambda: accepted(metrics) == 20, "all associations to be counted", 20)
-        counted = {path.name for path in (tmp_path / "site" / "store" / "metrics").glob("counter_*.db")}
+        counted = {path.name for path in (tmp_path / "site" / "store" / "metrics").rglob("counter_*.db")}
         for pid in pids.values():
             assert f"counter_{pid}.db" in counted
         os.kill(pids["listen-1"], signal.SIGKILL)
