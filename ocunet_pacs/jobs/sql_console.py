@@ -37,7 +37,7 @@ from ocunet_pacs.jobs.sql_console_study import (
     senders,
     shown_instances,
 )
-from ocunet_pacs.jobs.sql_queue import in_state
+from ocunet_pacs.jobs.sql_queue import in_state, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -169,7 +169,7 @@ def _next(kind: JobKind, limit: int) -> Select[*tuple[Any, ...]]:
 
 def _dead(connection: Connection, limit: int, before: int | None = None) -> list[Job]:
     below = true() if before is None else jobs.c.id < before
-    query = select(*JOB).where(in_state(JobState.DEAD), below)
+    query = select(*JOB).where(listed(JobState.DEAD), below)
     return _as_jobs(connection, query.order_by(jobs.c.id.desc()).limit(limit))
 
 

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 DOUBLED = 9
 """Times that twelve studies are copied over: 18,000 jobs, and as many rows again of everything else."""
-NEWEST_FIRST = {"the newest studies", "jobs", "jobs that are done", "deliveries that are done"}
+NEWEST_FIRST = {
+    "the newest studies",
+    "jobs",
+    "jobs that are done",
+    "deliveries that are done",
+    "console: studies",
+    "console: answers",
+}
 """They go back from the newest row until their page is full: nearly every row belongs on it."""
 
 
