@@ -45,8 +45,12 @@ class Notices:
             time.sleep(0.05)
 
     def wait_until_heard(self, lines: list[str]) -> None:
-        """Return when everything sent so far was heard, and was this: datagrams arrive in order."""
+        """Return when everything sent so far was heard, and was this."""
+        self.hear_all()
+        assert self.said == [*lines, "X_END=1"]
+
+    def hear_all(self) -> None:
+        """Return when everything sent so far was heard: datagrams arrive in order."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
             end.sendto(b"X_END=1", str(self.path))
         self.wait_for("X_END=1", seconds=60)
-        assert self.said == [*lines, "X_END=1"]

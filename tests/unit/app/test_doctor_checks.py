@@ -121,6 +121,7 @@ def test_the_page_names_every_check() -> None:
         "notifications": [{"name": "told", "mail_to": ["a@b.example"]}],
         "records": [{"name": "record", "folder": "/srv"}],
         "archives": [{"name": "name", "ae_title": "A", "host": "h", "port": 1}],
+        "audit": {"to": "file"},
     }
     called_for = {check.name for check in checks(Path("/site.yaml"), from_tree(tree), utc_now)} | {
         "database pages",
