@@ -32,6 +32,10 @@ class Study:
 
     uid: str
 
+    def __repr__(self) -> str:
+        """With its digest alone: whoever prints an event that was not made safe prints no UID."""
+        return f"Study({study_digest(self.uid)})"
+
 
 def study_digest(study_instance_uid: str) -> str:
     """Twelve hex digits that stand for a study in logs: enough to follow it, not enough to look it up elsewhere."""
