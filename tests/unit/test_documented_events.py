@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +25,7 @@ class Event:
     fields: set[str] = field(default_factory=set)
 
 
+@cache
 def events() -> dict[str, Event]:
     """What the code logs, by name."""
     found: dict[str, Event] = {}
