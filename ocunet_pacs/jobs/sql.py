@@ -11,6 +11,7 @@ from ocunet_pacs.jobs.engine import transaction
 from ocunet_pacs.jobs.migrate import current_revision
 from ocunet_pacs.jobs.schema import analyses, deliveries, jobs, outputs, shadows, studies
 from ocunet_pacs.jobs.sql_backlog import SqlBacklog
+from ocunet_pacs.jobs.sql_deliveries import DELIVERY_PROGRESS
 from ocunet_pacs.jobs.sql_drift import SqlDrift
 from ocunet_pacs.jobs.sql_ledger import SqlLedger
 from ocunet_pacs.jobs.sql_queue import SqlQueue
@@ -56,14 +57,7 @@ class SqlJobs(SqlQueue, SqlLedger, SqlUpkeep, SqlShadows, SqlDrift, SqlBacklog):
                     outputs.c.kind,
                     *of_study,
                     deliveries.c.destination,
-                    deliveries.c.status,
-                    deliveries.c.comment,
-                    deliveries.c.answered_at,
-                    deliveries.c.stored_at,
-                    deliveries.c.asked_at,
-                    deliveries.c.asks,
-                    deliveries.c.committed_at,
-                    deliveries.c.failure,
+                    *DELIVERY_PROGRESS,
                 )
                 .join_from(deliveries, outputs)
                 .join(analyses)

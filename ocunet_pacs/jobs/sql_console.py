@@ -29,15 +29,13 @@ from ocunet_pacs.jobs.engine import for_reading, transaction
 from ocunet_pacs.jobs.schema import analyses, deliveries, instances, jobs, outputs, shadows, studies
 from ocunet_pacs.jobs.sql_console_study import (
     INSTANCE,
-    JOB,
     JOB_OF_DELIVERY,
-    as_job,
     gone,
     revisions,
     senders,
     shown_instances,
 )
-from ocunet_pacs.jobs.sql_queue import in_state, listed
+from ocunet_pacs.jobs.sql_queue import JOB, as_job, in_state, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, func, select
 
 from ocunet_pacs.domain.console import DeliveryStory, OutputStory, Received, RevisionStory, Shown
-from ocunet_pacs.domain.job import Job, JobKind
+from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.domain.study import ReasonCode
 from ocunet_pacs.jobs.schema import analyses, deliveries, instances, jobs, outputs
+from ocunet_pacs.jobs.sql_deliveries import DELIVERY_PROGRESS
+from ocunet_pacs.jobs.sql_queue import JOB, as_job
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
 _MOST_INSTANCES = 200
-JOB = tuple(column for column in jobs.c if column is not jobs.c.hastened)
-"""What `as_job` needs."""
 JOB_OF_DELIVERY = and_(jobs.c.kind == JobKind.DELIVER, jobs.c.subject_id == deliveries.c.id)
 """For outer joins, although every delivery has its job: of an inner one SQLite begins with all jobs of the kind."""
 INSTANCE = (
@@ -122,14 +122,7 @@ def _deliveries(connection: Connection, study_id: int) -> dict[int, list[Deliver
         select(
             deliveries.c.output_id,
             deliveries.c.destination,
-            deliveries.c.status,
-            deliveries.c.comment,
-            deliveries.c.answered_at,
-            deliveries.c.stored_at,
-            deliveries.c.asked_at,
-            deliveries.c.asks,
-            deliveries.c.committed_at,
-            deliveries.c.failure,
+            *DELIVERY_PROGRESS,
             *JOB,
         )
         .join_from(analyses, outputs)
@@ -149,8 +142,3 @@ def gone(row: Row[*tuple[Any, ...]]) -> ReasonCode | None:
     if row.removed_at is not None:
         return ReasonCode.FILE_REMOVED
     return None if row.missing_at is None else ReasonCode.FILE_MISSING
-
-
-def as_job(row: Row[*tuple[Any, ...]]) -> Job:
-    """A row that has the columns of `JOB`."""
-    return Job(**{column.name: getattr(row, column.name) for column in JOB})

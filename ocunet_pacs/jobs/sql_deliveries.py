@@ -36,6 +36,17 @@ OUTPUT = (
     outputs.c.file_key,
     outputs.c.form,
 )
+DELIVERY_PROGRESS = (
+    deliveries.c.status,
+    deliveries.c.comment,
+    deliveries.c.answered_at,
+    deliveries.c.stored_at,
+    deliveries.c.asked_at,
+    deliveries.c.asks,
+    deliveries.c.committed_at,
+    deliveries.c.failure,
+)
+"""How far a delivery is, for people who look."""
 _DELIVERY = (
     deliveries.c.id,
     deliveries.c.destination,

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from ocunet_pacs.domain.job import Outcome
 
-_JOB = tuple(column for column in jobs.c if column is not jobs.c.hastened)
+JOB = tuple(column for column in jobs.c if column is not jobs.c.hastened)
+"""What `as_job` needs."""
 
 
 class SqlQueue(JobQueue):
@@ -62,7 +63,7 @@ class SqlQueue(JobQueue):
                 lease_expires_at=now + lease,
                 hastened=False,
             )
-            .returning(*_JOB)
+            .returning(*JOB)
         )
         with transaction(self._writing) as connection:
             row = connection.execute(take).one_or_none()
@@ -87,7 +88,7 @@ class SqlQueue(JobQueue):
         """See `JobQueue.reap`. Asks `is_gone` once for each owner, outside the write transaction."""
         with transaction(self._reading) as connection:
             running_first_to_expire = (
-                select(*_JOB).where(in_state(JobState.RUNNING)).order_by(jobs.c.lease_expires_at, jobs.c.id)
+                select(*JOB).where(in_state(JobState.RUNNING)).order_by(jobs.c.lease_expires_at, jobs.c.id)
             )
             running = [as_job(row) for row in connection.execute(running_first_to_expire)]
         gone = {owner for owner in {job.lease_owner for job in running} if owner is not None and is_gone(owner)}
@@ -104,12 +105,12 @@ class SqlQueue(JobQueue):
     def get(self, job_id: int) -> Job | None:
         """See `JobQueue.get`."""
         with transaction(self._reading) as connection:
-            row = connection.execute(select(*_JOB).where(jobs.c.id == job_id)).one_or_none()
+            row = connection.execute(select(*JOB).where(jobs.c.id == job_id)).one_or_none()
         return None if row is None else as_job(row)
 
     def find(self, *, state: JobState | None = None, kind: JobKind | None = None, limit: int = 100) -> list[Job]:
         """See `JobQueue.find`."""
-        query = select(*_JOB).order_by(jobs.c.id.desc()).limit(limit)
+        query = select(*JOB).order_by(jobs.c.id.desc()).limit(limit)
         if state is not None:
             query = query.where(listed(state))
         if kind is not None:
@@ -217,8 +218,8 @@ def hasten(connection: Connection, ids: Select[int] | CompoundSelect[int], now: 
 
 
 def as_job(row: Row[*tuple[object, ...]]) -> Job:
-    """A row of `_JOB` as the domain knows it; the columns are named as the fields are."""
-    return Job(**row._asdict())
+    """The job in a row that holds `JOB`, whatever else it holds; the columns are named as the fields are."""
+    return Job(**{column.name: getattr(row, column.name) for column in JOB})
 
 
 def in_state(state: JobState) -> ColumnElement[bool]:
