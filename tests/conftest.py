@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("OCUNET_SHARED", PROJECT.parent / "shared"))
@@ -66,3 +71,14 @@ def built_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.wheel import build_wheel
 
     return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture
+def logging_put_back() -> Iterator[None]:
+    """For a test that configures logs: afterwards they go where the next test expects them."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import pytest
-import structlog
 from apscheduler.events import EVENT_JOB_ERROR
 from apscheduler.schedulers.background import BackgroundScheduler
 from pynetdicom import AE, evt
@@ -18,19 +16,10 @@ from ocunet_pacs import logs
 from tests.dcmtk import HOST
 from tests.integration.requests import VERIFICATION, echo_once
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 NAME = "Wunderlich^Ottokar"
 
 
-@pytest.fixture(autouse=True)
-def _restore_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("logging_put_back")
 
 
 def fail(*_what: object) -> NoReturn:

@@ -28,20 +28,13 @@ from ocunet_pacs import logs
 from ocunet_pacs.domain.errors import StoreFull
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 NAME = "Wunderlich^Ottokar"
 
 
-@pytest.fixture(autouse=True)
-def _restore_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
+pytestmark = pytest.mark.usefixtures("logging_put_back")
 
 
 def test_a_line_is_json_with_event_level_time_and_role(capsys: pytest.CaptureFixture[str]) -> None:
