@@ -34,6 +34,11 @@ WATCHDOG_VARIABLE = "WATCHDOG_USEC"
 FIRST_LISTENER = "listen-0"
 """What the first is called where several processes share the port; what only one needs to do, it does."""
 
+EXIT_CONFIG = 2
+"""Exit status of a role that cannot run with these settings: restarting it would not help."""
+
+EXIT_AGAIN = 75
+"""EX_TEMPFAIL of sysexits.h: what is missing now may be there the next time, so whoever starts the role tries again."""
 
 _NICE = 10
 _LONGEST_REFUSAL = 500

@@ -28,7 +28,15 @@ import structlog
 
 from ocunet_pacs import systemd
 from ocunet_pacs.app.database import prepare_database
-from ocunet_pacs.app.process import NEEDED_ROLES, ROLE_NAME, WATCHDOG_VARIABLE, StopFlag, stop_on_signals
+from ocunet_pacs.app.process import (
+    EXIT_AGAIN,
+    EXIT_CONFIG,
+    NEEDED_ROLES,
+    ROLE_NAME,
+    WATCHDOG_VARIABLE,
+    StopFlag,
+    stop_on_signals,
+)
 from ocunet_pacs.app.reload import TakenUp
 from ocunet_pacs.app.waves import Waves
 from ocunet_pacs.domain.errors import StoreError
@@ -43,8 +51,6 @@ if TYPE_CHECKING:
     from ocunet_pacs.settings import Settings
 
 NVIDIA_DEVICES = Path("/proc/driver/nvidia/gpus")
-EXIT_CONFIG = 2
-"""Exit status of a role that cannot run with these settings: restarting it would not help."""
 _DOING = "receiving, analysing and delivering"
 _PR_SET_PDEATHSIG = 1
 _STEADY_SECONDS = 60.0
@@ -209,7 +215,10 @@ class _Supervisor:
         role.pause = 0.5 if steady or not role.pause else min(2 * role.pause, longest)
         role.restart_at = now + role.pause
         role.process, role.ready = None, False
-        self._log.error("role_died", role_name=role.name, code=code, restart_in=role.pause)
+        if code == EXIT_AGAIN:  # it ended itself, well, and has said what it waits for
+            self._log.warning("role_waits", role_name=role.name, restart_in=role.pause)
+        else:
+            self._log.error("role_died", role_name=role.name, code=code, restart_in=role.pause)
         return 0
 
     def _is_wanted(self, role: _Role) -> bool:
@@ -300,7 +309,7 @@ class _Supervisor:
             assert role.process is not None
             if role.optional:
                 _end_soon(role.process)
-            elif role.process.wait() not in {0, -signal.SIGTERM, EXIT_CONFIG}:
+            elif role.process.wait() not in {0, -signal.SIGTERM, EXIT_CONFIG, EXIT_AGAIN}:
                 failed = 1
         self._log.info("stopped")
         return failed

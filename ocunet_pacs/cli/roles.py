@@ -6,21 +6,19 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+from ocunet_pacs.app.process import EXIT_AGAIN
 from ocunet_pacs.cli.options import ConfigOption, start_reloading
 from ocunet_pacs.domain.errors import DatabaseError, SchemaMismatch, StoreFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-EXIT_AGAIN = 75
-"""EX_TEMPFAIL of sysexits.h: what is missing now may be there the next time, so whoever starts the role tries again.
-
-Status 2 says that trying again would not help, and both systemd's units and `serve` believe it.
-"""
-
 
 def run_role(role: Callable[[], int]) -> NoReturn:
-    """Run it, and end with its status; with EXIT_AGAIN where the database is away or the disk is full."""
+    """Run it, and end with its status; with EXIT_AGAIN where the database is away or the disk is full.
+
+    EXIT_CONFIG says that trying again would not help, and both systemd's units and `serve` believe it.
+    """
     try:
         status = role()
     except SchemaMismatch:

@@ -51,6 +51,7 @@ while True:
 """
 REFUSES = "raise SystemExit(2)"
 CRASHES = "raise SystemExit(7)"
+LACKS = "raise SystemExit(75)"
 TALKS_AT_ITS_END = """
 import os, signal, socket
 def end(*_):
@@ -168,6 +169,14 @@ def test_one_that_crashes_is_started_again_later_and_later(stop: StopFlag) -> No
     pauses = [one["restart_in"] for one in events if one["event"] == "role_died"]
     assert pauses == [0.5, 1.0, 2.0]
     assert tree._roles[0].process is not None
+
+
+def test_one_that_lacks_what_may_come_back_is_said_to_wait_and_not_to_have_died(stop: StopFlag) -> None:
+    status, events, _ = run_with(LACKS, stop, lambda events, _: len(names(events, "role_waits")) == 3)
+    assert status == 0
+    waits = [one for one in events if one["event"] == "role_waits"]
+    assert [(one["role_name"], one["restart_in"]) for one in waits] == [("shadow", 0.5), ("shadow", 1.0), ("shadow", 2.0)]
+    assert not names(events, "role_died")
 
 
 def test_one_that_does_not_hear_is_not_waited_for(
