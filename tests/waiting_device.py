@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
+import numpy as np
 
 from ocunet_pacs.app import process, work
 from ocunet_pacs.cli.main import run
@@ -20,8 +20,11 @@ from ocunet_pacs.model.manifest import read_manifest
 from ocunet_pacs.model.predictor import Predictor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
+    from ocunet_pacs.model.runtime import Numbers
     from ocunet_pacs.settings import Settings
 
 
@@ -34,11 +37,15 @@ class Waits:
         self._seconds = seconds
         self._labels = labels
 
-    def __call__(self, batch: NDArray[Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    def __call__(self, batch: NDArray[Any]) -> Callable[[], Numbers]:
         time.sleep(self._seconds * len(batch))
-        logits = torch.full((len(batch), self._labels), -4.0)
+        logits = np.full((len(batch), self._labels), -4.0, np.float32)
         logits[:, 0] = 4.0
-        return logits, torch.rand((len(batch), self._labels, 12, 12), generator=torch.Generator().manual_seed(0))
+        maps = np.random.default_rng(0).random((len(batch), self._labels, 12, 12), np.float32)
+        return lambda: (logits, maps)
+
+    def give_back(self) -> None:
+        pass
 
 
 def wait_instead(seconds: float) -> None:

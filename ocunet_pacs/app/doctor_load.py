@@ -7,6 +7,7 @@ as JSON on standard input, the answer goes as one line of JSON to standard outpu
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 from pathlib import Path
@@ -15,16 +16,21 @@ from typing import Any
 from ocunet_pacs.app.process import stand_back
 from ocunet_pacs.domain.errors import BundleError
 
-_WORDS_FOR_IT = ("allocate memory", "not enough memory", "bad_alloc", "bad allocation", "out of memory")
+_WORDS_FOR_IT = (
+    "allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "bad allocation",
+    "out of memory",
+    "failed to map segment",
+)
 
 
 def answer(asked: dict[str, Any]) -> dict[str, Any]:
     """`problem` in a sentence, or `runtime`, `on_gpu` and `peak_bytes`. Anything else that goes wrong is raised."""
-    import torch  # noqa: PLC0415 - after the limit is set, which counts what it allocates
+    os.environ["OMP_NUM_THREADS"] = "1"  # torch's, where it is needed
+    from ocunet_pacs.model.predictor import Predictor  # noqa: PLC0415 - after the limit is set, which counts its memory
 
-    from ocunet_pacs.model.predictor import Predictor  # noqa: PLC0415
-
-    torch.set_num_threads(1)
     try:
         predictor = Predictor.load(
             Path(asked["bundle"]),

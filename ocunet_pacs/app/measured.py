@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import torch
-
 from ocunet_pacs.app.process import role_name
 
 if TYPE_CHECKING:
@@ -67,6 +65,8 @@ def measured(predictor: Predictor, settings: Settings, metrics: Metrics, role: s
 
 def gpu_memory(device: str) -> Callable[[], Mapping[str, float]]:
     """What says how a GPU's memory stands: of the whole device, and what this process keeps of it."""
+    import torch  # noqa: PLC0415 - a worker on a CPU does without
+
     which = torch.device("cuda:0" if device == "auto" else device)
 
     def look() -> Mapping[str, float]:

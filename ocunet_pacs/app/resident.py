@@ -16,6 +16,7 @@ import structlog
 from ocunet_pacs.app.lending import Lending
 from ocunet_pacs.app.reload import TakenUp
 from ocunet_pacs.domain.errors import OcunetError
+from ocunet_pacs.imaging.allocator import give_back
 from ocunet_pacs.imaging.pool import PreparingPool
 from ocunet_pacs.model.batching import BatchingClassifier
 from ocunet_pacs.model.manifest import MANIFEST
@@ -61,8 +62,9 @@ class Resident:
             self._started = started.pop_all()
 
     def close(self) -> None:
-        """End its thread and its processes."""
+        """End its thread and its processes, and let its network go."""
         self._started.close()
+        self.predictor.close()
 
 
 @dataclass(slots=True)
@@ -147,6 +149,7 @@ class Residency(Generic[Tools]):
 
     def _leave(self, place: _Place[Tools]) -> None:
         place.resident.close()
+        give_back()  # for a while there were two networks, and that will not come again soon
         if not self._ending:
             bundle = place.resident.predictor.bundle
             structlog.get_logger().info("bundle_left", bundle=bundle.name, digest=bundle.digest)

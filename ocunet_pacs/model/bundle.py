@@ -12,7 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import structlog
@@ -20,25 +19,31 @@ import torch
 from pydantic import ValidationError
 
 from ocunet_pacs.domain.errors import BundleError
-from ocunet_pacs.imaging.preprocess import PreprocessSpec, apply, to_tensor_array
 from ocunet_pacs.imaging.quality_limits import QualityLimits
 from ocunet_pacs.model.calibration_files import read_calibration, read_thresholds
 from ocunet_pacs.model.checkpoint import read_checkpoint
-from ocunet_pacs.model.manifest import MANIFEST, Manifest, Provenance, read_manifest, validation_problems
+from ocunet_pacs.model.manifest import (
+    MANIFEST,
+    WEIGHTS,
+    Manifest,
+    Provenance,
+    read_manifest,
+    read_weights,
+    validation_problems,
+)
 from ocunet_pacs.model.network import empty_network
-from ocunet_pacs.model.onnx_network import ONNX, RUNTIME, export_network
+from ocunet_pacs.model.onnx_export import export_network
+from ocunet_pacs.model.onnx_network import ONNX, RUNTIME
+from ocunet_pacs.model.parity import parity_picture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from numpy.typing import NDArray
     from torch import Tensor
 
-    from ocunet_pacs.domain.ports import RgbImage
     from ocunet_pacs.model.network import OcuNet
 
-WEIGHTS: Final = "model.safetensors"
 _LARGE: Final = 1 << 15
 
 
@@ -69,7 +74,7 @@ def write_bundle(
     files = {WEIGHTS: content, MANIFEST: sealed.to_bytes()}
     if prepare:
         try:
-            files |= export_network(_network(own, manifest), manifest.preprocess.image_size, sealed.weights_sha256)
+            files |= export_network(_network(own, manifest), manifest.preprocess, sealed.weights_sha256)
         except BundleError as error:
             structlog.get_logger().warning("runtime_not_prepared", bundle=manifest.name, reason=str(error))
     try:
@@ -83,13 +88,7 @@ def load_network(folder: Path, manifest: Manifest) -> OcuNet:
     """The bundle's network in eval mode on the CPU, float32. BundleError when the weights are not the manifest's."""
     path = folder / WEIGHTS
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
-    if hashlib.sha256(content).hexdigest() != manifest.weights_sha256:
-        raise BundleError(f"{path}: its sha256 is not the manifest's weights_sha256")
-    try:
-        weights = safetensors.torch.load(content)
+        weights = safetensors.torch.load(read_weights(folder, manifest))
     except safetensors.SafetensorError as error:
         raise BundleError(f"{path}: is not a safetensors file") from error
     _check_fit(weights, manifest, str(path))
@@ -103,7 +102,7 @@ def prepare_bundle(folder: Path) -> Manifest:
     """
     manifest = read_manifest(folder)
     network = load_network(folder, manifest)
-    files = export_network(network, manifest.preprocess.image_size, manifest.weights_sha256)
+    files = export_network(network, manifest.preprocess, manifest.weights_sha256)
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".prepare.") as room:
             for name, content in files.items():
@@ -113,11 +112,6 @@ def prepare_bundle(folder: Path) -> Manifest:
     except OSError as error:
         raise BundleError(f"{folder}: cannot be written: {error.strerror}") from error
     return manifest
-
-
-def parity_picture(spec: PreprocessSpec) -> NDArray[np.float32]:
-    """A drawn picture that makes every layer answer, normalised: float32 (1, 3, side, side)."""
-    return to_tensor_array(spec, apply(spec, _disc(spec.image_size)).pixels)[None]
 
 
 def _network(weights: Mapping[str, Tensor], manifest: Manifest) -> OcuNet:
@@ -275,12 +269,3 @@ def _write_file(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _disc(side: int) -> RgbImage:
-    """A lit disc with a gradient on black, uint8 (side, side, 3): enough structure for every layer to answer."""
-    rows, columns = np.mgrid[:side, :side] / side
-    lit = (rows - 0.5) ** 2 + (columns - 0.5) ** 2 < 0.2
-    shades = np.stack([200 - 60 * rows, 90 + 40 * columns, 40 + 20 * rows], axis=-1)
-    disc: RgbImage = (shades * lit[..., None]).astype(np.uint8)
-    return disc

@@ -29,6 +29,7 @@ from ocunet_pacs.imaging.preprocess import PreprocessSpec
 from ocunet_pacs.imaging.quality_limits import QualityLimits
 
 MANIFEST: Final = "manifest.json"
+WEIGHTS: Final = "model.safetensors"
 DEFAULT_POINT: Final = "default"
 """The name of the operating point that `Manifest.thresholds` are."""
 _DIGESTS: Final = {"weights_sha256", "bundle_sha256"}
@@ -201,6 +202,18 @@ def read_manifest(folder: Path) -> Manifest:
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
     return parse_manifest(content, str(path))
+
+
+def read_weights(folder: Path, manifest: Manifest) -> bytes:
+    """The content of the bundle's file of weights. BundleError when it is not the manifest's."""
+    path = folder / WEIGHTS
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
+    if hashlib.sha256(content).hexdigest() != manifest.weights_sha256:
+        raise BundleError(f"{path}: its sha256 is not the manifest's weights_sha256")
+    return content
 
 
 def parse_manifest(content: bytes, where: str) -> Manifest:

@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import deque
-from copy import deepcopy
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 import structlog
-import torch
 
 from ocunet_pacs.domain.errors import BundleError
 from ocunet_pacs.domain.result import BundleRef, Classification
 from ocunet_pacs.imaging.preprocess import to_tensor_array
-from ocunet_pacs.model.bundle import load_network, parity_picture
-from ocunet_pacs.model.calibration import probabilities, score
-from ocunet_pacs.model.manifest import DEFAULT_POINT, read_manifest
+from ocunet_pacs.model.calibration import score
+from ocunet_pacs.model.device import CPU, find_device
+from ocunet_pacs.model.manifest import DEFAULT_POINT, read_manifest, read_weights
 from ocunet_pacs.model.onnx_network import read_network
-from ocunet_pacs.model.runtime import TorchRuntime, choose_precision, in_halves
+from ocunet_pacs.model.runtime import DeviceMemoryFull, in_halves
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+    from types import ModuleType
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from ocunet_pacs.domain.result import Photograph
     from ocunet_pacs.model.manifest import Manifest
-    from ocunet_pacs.model.network import OcuNet
-    from ocunet_pacs.model.runtime import Runtime
+    from ocunet_pacs.model.runtime import Numbers, Runtime
 
-PARITY: Final = 1e-4
-"""How far a probability from the prepared runtime may be from torch's."""
-LOGIT_PARITY: Final = 1e-2
-"""How far its logits may be, as a share of torch's norm: a probability near 0 or 1 would hide another network."""
-MAP_PARITY: Final = 1e-2
-"""How far its maps may be on average: at a single point rounding may fill or empty the map of a label without one."""
 _CPU_BATCH: Final = 1  # ONNX Runtime does as many pictures a second one by one as in batches, in less memory
 _GPU_BATCH: Final = 64
 
@@ -62,7 +54,7 @@ class Predictor:
         self.on_gpu = on_gpu
         self._thresholds = manifest.thresholds_at(operating_point)
         self._operating_point = operating_point
-        self._runtime = runtime
+        self._runtime: Runtime = runtime
         self._exact = exact
 
     @classmethod
@@ -87,13 +79,13 @@ class Predictor:
         manifest = read_manifest(bundle_dir)
         manifest.require_trained(allow_untrained=allow_untrained)
         manifest.thresholds_at(operating_point)
-        where = _find_device(device)
-        network = load_network(bundle_dir, manifest)
-        on_gpu = where.type == "cuda"
+        where = find_device(device)
+        on_gpu = where != CPU
         if on_gpu:
-            runtime, exact = _on_gpu(manifest, network, where)
+            runtime, exact = _torch_runtime().on_gpu(manifest, bundle_dir, where)
         else:
-            runtime, exact = _on_cpu(manifest, network, bundle_dir), None
+            read_weights(bundle_dir, manifest)  # what cannot be trusted whole is not used in part
+            runtime, exact = _on_cpu(manifest, bundle_dir), None
         return cls(
             manifest,
             runtime,
@@ -128,7 +120,7 @@ class Predictor:
         While a GPU computes one batch the next one is made ready and sent.
         """
         seen: list[Classification] = []
-        under_way: deque[tuple[Sequence[Photograph], tuple[Tensor, Tensor]]] = deque()
+        under_way: deque[tuple[Sequence[Photograph], Callable[[], Numbers]]] = deque()
         for start in range(0, len(photographs), self.batch_size):
             chunk = photographs[start : start + self.batch_size]
             said = self._started(chunk)
@@ -137,12 +129,17 @@ class Predictor:
             else:
                 while under_way:  # give their memory back first
                     seen += self._finish(*under_way.popleft())
-                seen += in_halves(self._at_once, chunk)
+                self._runtime.give_back()
+                seen += in_halves(self._at_once, chunk, self._runtime.give_back)
             if len(under_way) > int(self.on_gpu):
                 seen += self._finish(*under_way.popleft())
         while under_way:
             seen += self._finish(*under_way.popleft())
         return seen
+
+    def close(self) -> None:
+        """Let the network go, and its memory with it: nothing is classified any more, and RuntimeError says so."""
+        self._runtime, self._exact = _Gone(self._runtime.name), None
 
     def warm_up(self) -> None:
         """Classify a black picture of every batch size in use, so that the first real one does not pay for set-up.
@@ -151,17 +148,17 @@ class Predictor:
         """
         side = self.manifest.preprocess.image_size
         for count in sorted({1, self.batch_size}, reverse=True):
-            in_halves(self._warm, [np.zeros((3, side, side), np.float32)] * count)
+            in_halves(self._warm, [np.zeros((3, side, side), np.float32)] * count, self._runtime.give_back)
 
     def _warm(self, pictures: Sequence[NDArray[np.float32]]) -> list[None]:
-        self._runtime(np.stack(pictures))[0].cpu()
+        self._runtime(np.stack(pictures))()
         return []
 
-    def _started(self, photographs: Sequence[Photograph]) -> tuple[Tensor, Tensor] | None:
+    def _started(self, photographs: Sequence[Photograph]) -> Callable[[], Numbers] | None:
         """None where the memory does not hold them. Nothing of that run is alive any more when this returns."""
         try:
             return self._runtime(self._batch(photographs))
-        except torch.OutOfMemoryError:
+        except DeviceMemoryFull:
             return None
 
     def _at_once(self, photographs: Sequence[Photograph]) -> list[Classification]:
@@ -170,68 +167,40 @@ class Predictor:
     def _batch(self, photographs: Sequence[Photograph]) -> NDArray[np.float32]:
         return np.stack([to_tensor_array(self.manifest.preprocess, photograph.pixels) for photograph in photographs])
 
-    def _finish(self, photographs: Sequence[Photograph], said: tuple[Tensor, Tensor]) -> list[Classification]:
-        logits = said[0].cpu().numpy()
+    def _finish(self, photographs: Sequence[Photograph], numbers: Callable[[], Numbers]) -> list[Classification]:
+        logits, maps = numbers()
         if self._exact is not None and not np.isfinite(logits).all():
-            said = self._exact(self._batch(photographs))
-            logits = said[0].cpu().numpy()
+            logits, maps = self._exact(self._batch(photographs))()
         made = self.manifest
         return [
-            Classification(score(row, made.labels, made.temperatures, self._thresholds), maps)
-            for row, maps in zip(logits, said[1].cpu().numpy(), strict=True)
+            Classification(score(row, made.labels, made.temperatures, self._thresholds), each)
+            for row, each in zip(logits, maps, strict=True)
         ]
 
 
-def _on_cpu(manifest: Manifest, network: OcuNet, folder: Path) -> Runtime:
-    plain = TorchRuntime(network, torch.device("cpu"))
+class _Gone:
+    """In the place of a runtime that was let go."""
+
+    def __init__(self, name: str) -> None:
+        self.name: Final = name
+
+    def __call__(self, batch: NDArray[np.float32]) -> Callable[[], Numbers]:  # noqa: ARG002 - a `Runtime`
+        raise RuntimeError("this network was let go")
+
+    def give_back(self) -> None:
+        pass
+
+
+def _on_cpu(manifest: Manifest, folder: Path) -> Runtime:
     try:
-        fast = read_network(folder, manifest.weights_sha256)
-        _check_parity(manifest, plain, fast)
+        return read_network(folder, manifest)
     except BundleError as error:
         structlog.get_logger().warning(
             "runtime_slow", reason=str(error), remedy="run `ocunet-pacs model prepare` on the bundle's folder"
         )
-        return plain
-    return fast
+        slow: Runtime = _torch_runtime().on_cpu(manifest, folder)
+        return slow
 
 
-def _check_parity(manifest: Manifest, plain: Runtime, fast: Runtime) -> None:
-    picture = parity_picture(manifest.preprocess)
-    (exact, maps), (logits, other_maps) = plain(picture), fast(picture)
-    # Written so that a NaN refuses.
-    if not (logits.shape == exact.shape and (logits - exact).norm() <= LOGIT_PARITY * exact.norm()):
-        raise BundleError(f"{fast.name} gives other logits than torch")
-    expected, said = (probabilities(seen.numpy(), manifest.temperatures) for seen in (exact, logits))
-    if not np.abs(expected - said).max() <= PARITY:
-        raise BundleError(f"{fast.name} gives other probabilities than torch")
-    if not (maps.shape == other_maps.shape and (maps - other_maps).abs().mean() <= MAP_PARITY):
-        raise BundleError(f"{fast.name} gives other maps than torch")
-
-
-def _on_gpu(manifest: Manifest, network: OcuNet, device: torch.device) -> tuple[Runtime, Runtime | None]:
-    """What to run, and what to fall back on where that is no float32."""
-    halves: dict[torch.dtype, Runtime] = {}
-    picture = parity_picture(manifest.preprocess)
-    pictures = np.concatenate([picture, picture[:, :, ::-1], 0.5 * picture])
-    spare = deepcopy(network)
-    exact = TorchRuntime(network, device)
-
-    def logits_in(dtype: torch.dtype) -> NDArray[np.float32]:
-        if dtype == torch.float32:
-            return exact(pictures)[0].cpu().numpy()
-        halves[dtype] = TorchRuntime(deepcopy(spare), device, dtype)
-        return halves[dtype](pictures)[0].cpu().numpy()
-
-    chosen = choose_precision(logits_in, manifest.temperatures)
-    return (exact, None) if chosen == torch.float32 else (halves[chosen], exact)
-
-
-def _find_device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise BundleError(f"device {name!r} cannot be used here") from error
-    return device
+def _torch_runtime() -> ModuleType:
+    return importlib.import_module("ocunet_pacs.model.torch_runtime")  # only where it is needed: torch is large

@@ -16,9 +16,10 @@ import torch
 from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.imaging.drawn import draw_fundus
 from ocunet_pacs.imaging.prepare import prepare
-from ocunet_pacs.model.bundle import load_network, parity_picture
+from ocunet_pacs.model.bundle import load_network
 from ocunet_pacs.model.manifest import read_manifest
 from ocunet_pacs.model.onnx_network import INPUT, ONNX, OnnxNetwork
+from ocunet_pacs.model.parity import parity_picture
 from ocunet_pacs.model.predictor import Predictor
 from ocunet_pacs.model.runtime import cpu_count
 from ocunet_pacs.model.untrained import write_untrained_bundle

@@ -18,11 +18,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from ocunet_pacs.model.bundle import load_network, parity_picture
+from ocunet_pacs.model.bundle import load_network
 from ocunet_pacs.model.calibration import probabilities
 from ocunet_pacs.model.manifest import read_manifest
+from ocunet_pacs.model.parity import parity_picture
 from ocunet_pacs.model.predictor import Predictor
-from ocunet_pacs.model.runtime import HALVES, TorchRuntime
+from ocunet_pacs.model.runtime import DeviceMemoryFull
+from ocunet_pacs.model.torch_runtime import HALVES, TorchRuntime
 from ocunet_pacs.model.untrained import write_untrained_bundle
 from tests.bench.rounds import say
 
@@ -76,9 +78,9 @@ def main() -> None:
         for count in BATCHES:
             _row(runtime, np.repeat(picture, count, axis=0), work, (bandwidth, rate), dtype)
     exact = TorchRuntime(deepcopy(network), device)
-    reference = probabilities(exact(picture)[0].cpu().numpy(), manifest.temperature)
+    reference = probabilities(exact(picture)()[0], manifest.temperature)
     for dtype in HALVES:
-        said = TorchRuntime(deepcopy(network), device, dtype)(picture)[0].cpu().numpy()
+        said = TorchRuntime(deepcopy(network), device, dtype)(picture)()[0]
         moved = np.abs(probabilities(said, manifest.temperature) - reference).max()
         say(f"  {dtype}: probabilities move by {moved:.5f} at most (bar 0.005; random weights amplify rounding)")
 
@@ -89,7 +91,7 @@ def _row(runtime: TorchRuntime, batch: np.ndarray, work: Work, speeds: tuple[flo
     try:
         forward = _seconds(lambda: runtime.features(batch))
         maps = _seconds(lambda: runtime(batch))
-    except torch.OutOfMemoryError:
+    except (DeviceMemoryFull, torch.OutOfMemoryError):
         say(f"  {runtime.name:16} batch {count:4}  does not fit")
         return
     memory, arithmetic = work.bytes(count, dtype) / speeds[0], work.flop(count) / speeds[1]

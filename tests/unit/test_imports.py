@@ -18,10 +18,11 @@ from tests.conftest import PROJECT
         ("ocunet_pacs.app.watch", ("torch", "timm", "cv2", "highdicom", "starlette")),
         ("ocunet_pacs.app.console", ("torch", "timm", "highdicom", "pynetdicom")),
         ("ocunet_pacs.app.serve", ("torch", "timm", "highdicom", "pynetdicom")),
+        ("ocunet_pacs.app.work", ("torch", "timm")),
         ("ocunet_pacs.cli.main", ("torch", "cv2", "highdicom", "pynetdicom", "sqlalchemy", "pydicom")),
         ("ocunet_pacs.app.shadow_report", ("torch", "timm", "highdicom", "pynetdicom")),
         ("ocunet_pacs.app.status", ("torch", "timm", "highdicom")),
-        ("ocunet_pacs.model.predictor", ("pynetdicom", "sqlalchemy", "highdicom")),
+        ("ocunet_pacs.model.predictor", ("torch", "timm", "pynetdicom", "sqlalchemy", "highdicom")),
     ],
 )
 def test_a_process_does_not_load_what_it_does_not_need(module: str, absent: tuple[str, ...]) -> None:

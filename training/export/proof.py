@@ -15,7 +15,8 @@ from ocunet_pacs.imaging.prepare import prepare
 from ocunet_pacs.imaging.preprocess import apply, to_tensor_array
 from ocunet_pacs.model.calibration import probabilities
 from ocunet_pacs.model.network import empty_network
-from ocunet_pacs.model.predictor import LOGIT_PARITY, PARITY, Predictor
+from ocunet_pacs.model.parity import LOGIT_PARITY, PARITY
+from ocunet_pacs.model.predictor import Predictor
 from ocunet_pacs.model.runtime import HALF_TOLERANCE
 from training.data.pixels import read_pixels
 from training.errors import RunError

@@ -11,7 +11,8 @@ import pytest
 from ocunet_pacs.app import doctor_model
 from ocunet_pacs.app.doctor_checks import Level
 from ocunet_pacs.app.doctor_model import at_most_a_warning, judge_loading, look_at_bundle, look_at_loading
-from ocunet_pacs.model.bundle import WEIGHTS, write_bundle
+from ocunet_pacs.model.bundle import write_bundle
+from ocunet_pacs.model.manifest import WEIGHTS
 from ocunet_pacs.model.onnx_network import RUNTIME
 from ocunet_pacs.settings import Settings, from_tree
 from tests.unit.model.conftest import LABELS, lively_network, manifest

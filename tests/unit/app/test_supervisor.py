@@ -174,8 +174,8 @@ def test_one_that_crashes_is_started_again_later_and_later(stop: StopFlag) -> No
 def test_one_that_lacks_what_may_come_back_is_said_to_wait_and_not_to_have_died(stop: StopFlag) -> None:
     status, events, _ = run_with(LACKS, stop, lambda events, _: len(names(events, "role_waits")) == 3)
     assert status == 0
-    waits = [one for one in events if one["event"] == "role_waits"]
-    assert [(one["role_name"], one["restart_in"]) for one in waits] == [("shadow", 0.5), ("shadow", 1.0), ("shadow", 2.0)]
+    assert set(names(events, "role_waits")) == {"shadow"}
+    assert [one["restart_in"] for one in events if one["event"] == "role_waits"] == [0.5, 1.0, 2.0]
     assert not names(events, "role_died")
 
 

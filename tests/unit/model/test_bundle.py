@@ -17,8 +17,8 @@ from ocunet_pacs.domain.errors import BundleError
 from ocunet_pacs.domain.labels import LABELS as TABLE
 from ocunet_pacs.imaging.preprocess import PreprocessSpec
 from ocunet_pacs.imaging.quality_limits import QualityLimits
-from ocunet_pacs.model.bundle import WEIGHTS, import_checkpoint, load_network, verify_bundle, write_bundle
-from ocunet_pacs.model.manifest import MANIFEST, Manifest, Provenance, parse_manifest, read_manifest
+from ocunet_pacs.model.bundle import import_checkpoint, load_network, verify_bundle, write_bundle
+from ocunet_pacs.model.manifest import MANIFEST, WEIGHTS, Manifest, Provenance, parse_manifest, read_manifest
 from tests.unit.model.conftest import NOW, manifest
 from tests.unit.model.test_checkpoint import NAMES, checkpoint, save
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from ocunet_pacs.imaging.preprocess import PreprocessSpec
-from ocunet_pacs.model.bundle import parity_picture, write_bundle
+from ocunet_pacs.model.bundle import write_bundle
 from ocunet_pacs.model.network import BACKBONES, build_network, empty_network
+from ocunet_pacs.model.parity import parity_picture
 from ocunet_pacs.model.predictor import Predictor
 from tests.unit.model.conftest import LABELS, manifest
 

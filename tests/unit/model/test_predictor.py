@@ -11,9 +11,9 @@ from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.imaging.drawn import draw_fundus
 from ocunet_pacs.imaging.prepare import prepare
 from ocunet_pacs.imaging.preprocess import to_tensor_array
-from ocunet_pacs.model.bundle import WEIGHTS, load_network, write_bundle
+from ocunet_pacs.model.bundle import load_network, write_bundle
 from ocunet_pacs.model.calibration import probabilities
-from ocunet_pacs.model.manifest import read_manifest
+from ocunet_pacs.model.manifest import WEIGHTS, read_manifest
 from ocunet_pacs.model.predictor import Predictor
 from ocunet_pacs.model.runtime import HALF_TOLERANCE
 from tests.unit.model.conftest import LABELS, manifest

@@ -15,14 +15,19 @@ import pytest
 import structlog
 import torch
 
+from ocunet_pacs.domain.errors import BundleError
 from ocunet_pacs.imaging.prepare import prepare
 from ocunet_pacs.imaging.preprocess import PreprocessSpec
-from ocunet_pacs.model import onnx_network
-from ocunet_pacs.model.bundle import WEIGHTS, load_network, parity_picture, prepare_bundle, write_bundle
-from ocunet_pacs.model.manifest import MANIFEST, read_manifest
+from ocunet_pacs.model import device
+from ocunet_pacs.model.bundle import load_network, prepare_bundle, write_bundle
+from ocunet_pacs.model.device import find_device
+from ocunet_pacs.model.manifest import MANIFEST, WEIGHTS, read_manifest
+from ocunet_pacs.model.onnx_export import export_network
 from ocunet_pacs.model.onnx_network import ONNX, RUNTIME
+from ocunet_pacs.model.parity import Answer, parity_picture
 from ocunet_pacs.model.predictor import Predictor
-from ocunet_pacs.model.runtime import HALVES, TorchRuntime, choose_precision, cpu_count, in_halves
+from ocunet_pacs.model.runtime import DeviceMemoryFull, cpu_count, in_halves
+from ocunet_pacs.model.torch_runtime import HALVES, TorchRuntime, choose_precision
 from tests.unit.model.conftest import lively_network, manifest
 
 if TYPE_CHECKING:
@@ -46,6 +51,61 @@ def test_a_prepared_bundle_runs_on_onnx_runtime_with_torchs_answers(bundle: Path
             [s.probability for s in one.scores], [s.probability for s in other.scores], rtol=0, atol=1e-4
         )
         np.testing.assert_allclose(one.maps, other.maps, atol=1e-3)
+
+
+@pytest.mark.skipif(any(path.exists() for path in device._DRIVERS), reason="a GPU is asked for through torch")
+def test_on_a_cpu_a_prepared_bundle_is_used_without_torch(bundle: Path) -> None:
+    program = (
+        "import sys, numpy as np; from pathlib import Path; from ocunet_pacs.imaging.prepare import prepare;"
+        "from ocunet_pacs.model.predictor import Predictor; p = Predictor.load(Path(sys.argv[1]));"
+        "p.classify([prepare(p.manifest.preprocess, np.full((64, 64, 3), 99, np.uint8))]);"
+        "print(p.runtime, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(bundle)], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["onnxruntime", "float32", "False"]
+
+
+def test_where_a_driver_is_torch_is_asked_for_the_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(device, "_DRIVERS", (tmp_path / "absent", tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert find_device("auto") == "cuda:0"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert find_device("auto") == find_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, None),
+        ({"logits": [[9.05, -3.0, 0.5]]}, None),
+        ({"logits": [[9.0, -3.0, 0.4]]}, "other logits"),
+        ({"logits": [[9.0, -3.0, 0.51]]}, "other probabilities"),
+        ({"logits": [[9.0, -3.0, np.nan]]}, "other logits"),
+        ({"logits": [[9.0, -3.0]]}, "other logits"),
+        ({"maps": 0.52}, "other maps"),
+        ({"maps": np.nan}, "other maps"),
+    ],
+)
+def test_a_runtime_that_differs_from_torch_is_found_out(change: dict[str, object], reason: str | None) -> None:
+    def numbers(logits: object = ((9.0, -3.0, 0.5),), maps: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+        return np.asarray(logits, np.float32), np.full((1, 3, 2, 2), maps, np.float32)
+
+    kept = Answer.model_validate_json(Answer.of(numbers()).model_dump_json())
+    if reason is None:
+        kept.compare(numbers(**change), 1.25, "some runtime")
+        return
+    with pytest.raises(BundleError, match=f"some runtime gives {reason}"):
+        kept.compare(numbers(**change), 1.25, "some runtime")
+
+
+def test_a_network_that_was_let_go_says_so(bundle: Path, photograph: np.ndarray) -> None:
+    predictor = Predictor.load(bundle, "cpu")
+    held = weakref.ref(predictor._runtime)
+    predictor.close()
+    assert held() is None
+    with pytest.raises(RuntimeError, match="let go"):
+        predictor.classify([prepare(predictor.manifest.preprocess, photograph)])
+    assert predictor.runtime == "onnxruntime float32"
 
 
 def _forget(bundle: Path) -> None:
@@ -73,9 +133,12 @@ def _other_weights(bundle: Path) -> None:
 
 
 def _other_network(bundle: Path) -> None:
-    files = onnx_network.export_network(lively_network(3, seed=8), 64, read_manifest(bundle).weights_sha256)
-    for name, content in files.items():
-        (bundle / name).write_bytes(content)
+    files = export_network(
+        lively_network(3, seed=8), PreprocessSpec(image_size=64), read_manifest(bundle).weights_sha256
+    )
+    ours, theirs = json.loads((bundle / RUNTIME).read_bytes()), json.loads(files[RUNTIME])
+    (bundle / ONNX).write_bytes(files[ONNX])
+    (bundle / RUNTIME).write_text(json.dumps(theirs | {"answer": ours["answer"]}))
 
 
 @pytest.mark.parametrize(
@@ -161,22 +224,24 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(room: int) -> None:
 
     def run(batch: Sequence[int]) -> list[int]:
         if len(batch) > room:
-            raise torch.OutOfMemoryError
+            raise DeviceMemoryFull
         sizes.append(len(batch))
         return [10 * item for item in batch]
 
-    assert in_halves(run, range(7)) == [0, 10, 20, 30, 40, 50, 60]
+    given_back = []
+    assert in_halves(run, range(7), lambda: given_back.append(1)) == [0, 10, 20, 30, 40, 50, 60]
     assert max(sizes) <= room
-    with pytest.raises(torch.OutOfMemoryError):
-        in_halves(lambda _: run(range(99)), [1])
+    assert bool(given_back) == (room < 7)
+    with pytest.raises(DeviceMemoryFull):
+        in_halves(lambda _: run(range(99)), [1], lambda: None)
 
 
 def test_a_predictor_out_of_memory_answers_all_the_same(bundle: Path, photograph: np.ndarray) -> None:
     class Small(TorchRuntime):
-        def __call__(self, batch: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        def features(self, batch: np.ndarray) -> torch.Tensor:
             if len(batch) > 2:
                 raise torch.OutOfMemoryError
-            return super().__call__(batch)
+            return super().features(batch)
 
     made = read_manifest(bundle)
     network = load_network(bundle, made)
@@ -193,13 +258,13 @@ def test_a_batch_that_did_not_fit_is_let_go_before_it_is_tried_again(bundle: Pat
     held: list[weakref.ref[torch.Tensor]] = []
 
     class Greedy(TorchRuntime):
-        def __call__(self, batch: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        def features(self, batch: np.ndarray) -> torch.Tensor:
             if not held:
                 layer = torch.zeros(3)
                 held.append(weakref.ref(layer))
                 raise torch.OutOfMemoryError
             assert held[0]() is None, "the failed run's memory is still in use"
-            return super().__call__(batch)
+            return super().features(batch)
 
     made = read_manifest(bundle)
     predictor = Predictor(made, Greedy(load_network(bundle, made), CPU), batch_size=2, on_gpu=True)
@@ -229,6 +294,35 @@ def test_threads_follow_the_affinity_of_the_process() -> None:
     said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert said.stdout.strip() == "1"
     assert cpu_count() >= 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
+def test_threads_of_a_settled_process_share_one_heap_and_its_free_pages_can_go() -> None:
+    """The most that a process of twenty threads keeps is what they need at once, not what each needed at its time."""
+    program = (
+        "import ctypes, threading\n"
+        "from pathlib import Path\n"
+        "from ocunet_pacs.imaging.allocator import give_back, settle_allocator\n"
+        "c = ctypes.CDLL(None); c.malloc.restype = ctypes.c_void_p\n"
+        "c.malloc.argtypes = [ctypes.c_size_t]; c.free.argtypes = [ctypes.c_void_p]\n"
+        "def resident():\n"
+        "    return int(Path('/proc/self/statm').read_text().split()[1]) >> 8\n"
+        "def use():\n"
+        "    parts = [c.malloc(1 << 16) for _ in range(320)]\n"
+        "    for part in parts: ctypes.memset(part, 1, 1 << 16)\n"
+        "    for part in parts: c.free(part)\n"
+        "settled, before, held = settle_allocator(), resident(), threading.Event()\n"
+        "for _ in range(10):\n"
+        "    thread = threading.Thread(target=lambda: (use(), done.set(), held.wait()))\n"
+        "    done = threading.Event(); thread.start(); done.wait()\n"
+        "kept = resident() - before; give_back()\n"
+        "print(int(settled), kept, resident() - before); held.set()\n"
+    )
+    said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    settled, kept, left = map(int, said.stdout.split())
+    if settled:
+        assert 15 <= kept <= 40, "MiB: ten threads had 20 each, one after the other"
+        assert left <= 10
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")

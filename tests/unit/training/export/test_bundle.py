@@ -19,7 +19,8 @@ from ocunet_pacs.imaging.preprocess import apply, to_tensor_array
 from ocunet_pacs.imaging.quality_limits import QualityLimits
 from ocunet_pacs.model.bundle import verify_bundle
 from ocunet_pacs.model.calibration import probabilities
-from ocunet_pacs.model.predictor import PARITY, Predictor
+from ocunet_pacs.model.parity import PARITY
+from ocunet_pacs.model.predictor import Predictor
 from tests.unit.model.conftest import lively_network
 from tests.unit.training.export.conftest import LABELS, NOW, RECIPE, settled_network
 from training.data.pixels import read_pixels
