@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -128,7 +129,7 @@ def _tools(settings: Settings, jobs: SqlJobs, resident: Resident, *, metrics: Me
     return AnalysisTools(
         ledger=jobs,
         files=files,
-        result_key=files.result_key,
+        new_result_key=lambda suffix: files.new_result_key(uuid.uuid4().hex, suffix),
         reader=resident.reader,
         eligibility=eligibility_by(rules),
         rules_digest=rules.digest,

@@ -162,8 +162,11 @@ class Ledger(Protocol):
         have the rank of `urgency` as their priority, or the analysis's own where that is negative.
 
         An output whose SOP Instance UID exists already is left as it is; destinations that it was not sent to get it.
-        Where its file was removed or missing, it is there again.
+        Where its file was removed or missing, this one's takes its place.
         """
+
+    def named_results(self, file_keys: Collection[str]) -> set[str]:
+        """Of these keys those that an output's row names, whatever became of the file."""
 
     def delivery(self, delivery_id: int) -> DeliveryRow:
         """One object for one destination. KeyError when there is none."""
@@ -253,6 +256,9 @@ class FileStore(Protocol):
 
     def put(self, key: str, content: bytes) -> None:
         """Write atomically (temporary file, fsync, rename, fsync of the folder); overwrites. StoreFull, StoreError."""
+
+    def remove(self, key: str) -> None:
+        """Remove the file; nothing happens when there is none. StoreError."""
 
     def path(self, key: str) -> Path:
         """Where the file lies (whether or not it exists)."""

@@ -12,7 +12,7 @@ from ocunet_pacs.jobs.memory_intake import MemoryIntake
 from ocunet_pacs.jobs.transitions import after, delivery_priority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
     from threading import RLock
 
@@ -149,7 +149,8 @@ class MemoryResults(MemoryIntake):
         for addressed in outputs:
             new = MadeOutput(len(self._outputs) + 1, analysis_id, addressed.output)
             made = self._outputs.setdefault(new.output.sop_instance_uid, new)
-            made.gone = None
+            if made.gone is not None:
+                self._replace_file(made, addressed.output.file_key)
             output = made.output
             sent_to = {row.destination for row in self._deliveries.values() if row.output == output}
             for destination in dict.fromkeys(addressed.destinations):
@@ -158,6 +159,17 @@ class MemoryResults(MemoryIntake):
                 delivery_id = len(self._deliveries) + 1
                 self._deliveries[delivery_id] = DeliveryRow(delivery_id, output, destination, None, None)
                 self._add(JobKind.DELIVER, delivery_id, attempts, now, priority)
+
+    def _replace_file(self, made: MadeOutput, file_key: str) -> None:
+        lost, made.output, made.gone = made.output, replace(made.output, file_key=file_key), None
+        for row in list(self._deliveries.values()):
+            if row.output == lost:
+                self._deliveries[row.id] = replace(row, output=made.output)
+
+    def named_results(self, file_keys: Collection[str]) -> set[str]:
+        """See `Ledger.named_results`."""
+        with self._lock:
+            return {made.output.file_key for made in self._outputs.values()} & set(file_keys)
 
     def output_uids(self) -> Iterator[str]:
         """See `Ledger.output_uids`."""

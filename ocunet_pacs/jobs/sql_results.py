@@ -18,7 +18,7 @@ from ocunet_pacs.jobs.sql_queue import move, still_ours
 from ocunet_pacs.jobs.transitions import after, delivery_priority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Engine
@@ -129,6 +129,12 @@ class SqlResults:
             move(connection, job, after(job, Done(note), now, jitter=0.0))
             return Finish.APPLIED
 
+    def named_results(self, file_keys: Collection[str]) -> set[str]:
+        """See `Ledger.named_results`."""
+        query = select(outputs.c.file_key).where(outputs.c.file_key.in_(list(file_keys)))
+        with transaction(self._reading) as connection:
+            return set(connection.execute(query).scalars())
+
     def output_uids(self) -> Iterator[str]:
         """See `Ledger.output_uids`. In pages, so that no transaction stays open while the caller works."""
         last = 0
@@ -151,7 +157,7 @@ class SqlResults:
 def _add_output(connection: Connection, analysis_id: int, output: Output, now: datetime) -> int:
     """Add the row, unless its SOP Instance UID is there already (an image's heatmap outlives a revision); its id.
 
-    Its file was just written, whatever became of an earlier one.
+    A row whose file was removed or missing gets the one that was just written.
     """
     insert = insert_into(connection, outputs).values(
         analysis_id=analysis_id,
@@ -168,7 +174,9 @@ def _add_output(connection: Connection, analysis_id: int, output: Output, now: d
     if output_id is None:
         known = outputs.c.sop_instance_uid == output.sop_instance_uid
         lost = or_(outputs.c.removed_at.is_not(None), outputs.c.missing_at.is_not(None))
-        connection.execute(update(outputs).where(known, lost).values(removed_at=None, missing_at=None))
+        connection.execute(
+            update(outputs).where(known, lost).values(file_key=output.file_key, removed_at=None, missing_at=None)
+        )
         output_id = connection.execute(select(outputs.c.id).where(known)).scalar_one()
     return output_id
 

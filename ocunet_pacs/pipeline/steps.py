@@ -18,11 +18,11 @@ from structlog.contextvars import bind_contextvars
 
 from ocunet_pacs.domain.audit import Accessed, Patient, audit_nothing, no_patient_number
 from ocunet_pacs.domain.drift import watch_nothing
-from ocunet_pacs.domain.errors import InvalidReport
+from ocunet_pacs.domain.errors import DatabaseError, InvalidReport
 from ocunet_pacs.domain.job import Done, JobKind, Never, Outcome
 from ocunet_pacs.domain.ledger import Finish
 from ocunet_pacs.domain.ports import count_nothing, observe_nothing
-from ocunet_pacs.domain.result import Addressed, Output, StudyResult, work_key
+from ocunet_pacs.domain.result import Addressed, StudyResult, work_key
 from ocunet_pacs.domain.routes import Form, StudyFacts
 from ocunet_pacs.domain.study import Reason, ReasonCode
 from ocunet_pacs.logs import Study
@@ -30,6 +30,7 @@ from ocunet_pacs.pipeline.account import count_images, reasons_of, sentence
 from ocunet_pacs.pipeline.examine import Source, examine
 from ocunet_pacs.pipeline.make import Earlier, Making, predecessor
 from ocunet_pacs.pipeline.observing import observations
+from ocunet_pacs.pipeline.shelf import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.labels import Urgency
     from ocunet_pacs.domain.ledger import AnalysisRow
     from ocunet_pacs.domain.ports import Classifier, Count, FileStore, Ledger, Observe, PhotographReader, Reporter
-    from ocunet_pacs.domain.result import ImageResult, MadeObject
+    from ocunet_pacs.domain.result import ImageResult, MadeObject, Output
     from ocunet_pacs.domain.routes import Routes
     from ocunet_pacs.domain.study import ImageHeader, OpenStudy, StoredInstance
     from ocunet_pacs.pipeline.examine import Examined
@@ -79,8 +80,8 @@ class AnalysisTools:
 
     ledger: Ledger
     files: FileStore
-    result_key: Callable[[str, str], str]
-    """Where the object of a UID is stored, as a file with this suffix."""
+    new_result_key: Callable[[str], str]
+    """A key that was never given before, for an object's file with this suffix."""
     reader: PhotographReader
     eligibility: Callable[[ImageHeader, str], Verdict]
     """What the rules of a source (its name) say of an image."""
@@ -151,9 +152,10 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
     instances = tools.ledger.analysis_instances(row.id)
     sources = [source_of(instance, tools.files) for instance in instances]
     pictures: dict[str, Output] = {}
+    shelf = Shelf(tools.files, tools.new_result_key)
 
     def keep_picture(picture: MadeObject) -> None:
-        pictures[picture.sop_instance_uid] = _store(tools, picture)
+        pictures[picture.sop_instance_uid] = shelf.store(picture)
 
     try:
         examined = examine(
@@ -168,7 +170,7 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
         )
         came_from = frozenset(name for i in instances for name in (i.source, i.source_ae_title) if name)
         reporting = time.monotonic()
-        finish = _finish(job, tools, row, sources, _Found(examined, pictures, came_from, began), alive)
+        finish = _finish(job, tools, row, sources, _Found(examined, pictures, shelf, came_from, began), alive)
         # What was asked for anew, and what comes from an archive, does not say how a camera is today.
         if finish is Finish.APPLIED and job.priority >= 0:
             today = [instance for instance in instances if instance.source not in tools.archives]
@@ -179,15 +181,19 @@ def analyse(job: Job, tools: AnalysisTools, alive: Callable[[], None]) -> Outcom
         tools.observe("analysis_seconds", spent.pictures + time.monotonic() - reporting, part="report")
     except InvalidReport as error:
         return Never(f"nothing was sent: {error}", code="invalid_report")
+    finally:
+        shelf.clear()
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What came out of the study's images: results, pictures by UID, who had sent them; and when work on it began."""
+    """What came out of the study's images: results, pictures by UID and where they are stored, who had sent them; and
+    when work on it began."""
 
     examined: Examined
     pictures: Mapping[str, Output]
+    shelf: Shelf
     came_from: frozenset[str]
     began: float
     """By `time.monotonic`."""
@@ -232,10 +238,9 @@ def _finish(
             plan = tools.routes.plan(StudyFacts(found.came_from, found.examined.stations, urgency))
             if tools.routes.targets and not plan:
                 note += "; goes nowhere by the routes"
-            making = Making(
-                result, readable, found.pictures, earlier, tools.reporter, tools.files, lambda made: _store(tools, made)
-            )
+            making = Making(result, readable, found.pictures, earlier, tools.reporter, tools.files, found.shelf.store)
             outputs = making.all(plan, urgency)
+        stored = found.shelf.hand_over()
         finish = tools.ledger.finish_analysis(
             job,
             key=key,
@@ -248,6 +253,7 @@ def _finish(
             urgency=None if silence else urgency,
             bundle_digest=result.bundle.digest,
         )
+        _take_back(stored, found.shelf, tools.ledger)
         if finish is not Finish.PREDECESSOR_CHANGED:
             break
     _count(finish, images, None if silence else urgency, tools.count)
@@ -268,6 +274,17 @@ def _finish(
         trained=result.bundle.trained,
     )
     return finish
+
+
+def _take_back(keys: set[str], shelf: Shelf, ledger: Ledger) -> None:
+    """Have removed what no row names: all of it, or what was there already, such as an image's earlier heatmap."""
+    try:
+        named = ledger.named_results(keys)
+    except DatabaseError as error:
+        # The job is finished, and stays so; the daily comparison of files and rows removes what is too many.
+        structlog.get_logger().warning("file_left_behind", exc_info=error)
+    else:
+        shelf.take_back(keys - named)
 
 
 def accessed(row: AnalysisRow, sources: list[Source], patient_number: Callable[[Path], str]) -> Accessed:
@@ -331,9 +348,3 @@ def _identities(row: AnalysisRow, sources: list[Source]) -> Iterator[str]:
         yield source.sop_instance_uid if source.gone is None else f"{source.sop_instance_uid} {source.gone.code}"
     if row.patient_conflict:
         yield "patient conflict"
-
-
-def _store(tools: AnalysisTools, made: MadeObject) -> Output:
-    file_key = tools.result_key(made.sop_instance_uid, "dcm" if made.kind.is_dicom else "json")
-    tools.files.put(file_key, made.content)
-    return Output(made.kind, made.sop_class_uid, made.sop_instance_uid, made.series_instance_uid, file_key, made.form)

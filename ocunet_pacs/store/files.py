@@ -2,7 +2,7 @@
 
     root/incoming/               files being written; nothing here was promised to anybody
     root/instances/ab/<hex>.dcm  what was received, under a name that says nothing
-    root/results/ab/<sha256>.dcm what we made, under a name that its UID determines, so that a re-run overwrites
+    root/results/ab/<hex>.dcm    what we made, under a name of its own each time: its row says which one counts
     root/quarantine/<hex>.dcm    what lay in `instances` and could not be read; a person looks
     root/patient.key             see pseudonyms.py; back it up with the rest
 
@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from datetime import UTC, datetime
@@ -205,16 +204,22 @@ class Files:
     @staticmethod
     def new_instance_key(token: str) -> str:
         """Key for a received file. `token`: at least eight hexadecimal digits that were never used before."""
-        if re.fullmatch(r"[0-9a-f]{8,64}", token) is None:
-            raise StoreError("a token for an instance's key must be 8 to 64 hexadecimal digits")
-        # One level: 256 folders are soon all there, and each that is missing costs the fsync of its parent.
-        return f"instances/{token[:2]}/{token}.dcm"
+        return f"instances/{_place(token)}.dcm"
 
     @staticmethod
-    def result_key(sop_instance_uid: str, suffix: str = "dcm") -> str:
-        """Key for an object that we made: the same for the same UID."""
-        digest = hashlib.sha256(sop_instance_uid.encode("utf-8", "surrogateescape")).hexdigest()
-        return f"results/{digest[:2]}/{digest}.{suffix}"
+    def new_result_key(token: str, suffix: str = "dcm") -> str:
+        """Key for an object that we made; `token` as for `new_instance_key`.
+
+        Not made of its UID: a worker that lost its job and does not know would replace the result of another.
+        """
+        return f"results/{_place(token)}.{suffix}"
+
+
+def _place(token: str) -> str:
+    """Folder and name. One level: 256 folders are soon all there, and each that is missing costs its parent's fsync."""
+    if re.fullmatch(r"[0-9a-f]{8,64}", token) is None:
+        raise StoreError("a token for a key must be 8 to 64 hexadecimal digits")
+    return f"{token[:2]}/{token}"
 
 
 def _make_folder(folder: Path) -> None:

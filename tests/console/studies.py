@@ -144,7 +144,7 @@ class Putter:
         assert finish is Finish.APPLIED
 
     def _output(self, kind: OutputKind, uid: str, path: Path) -> Output:
-        key = Files.result_key(uid)
+        key = Files.new_result_key(uuid.uuid4().hex)
         self.site.files.put(key, path.read_bytes())
         classes = {OutputKind.HEATMAP: "1.2.840.10008.5.1.4.1.1.7", OutputKind.REPORT: "1.2.840.10008.5.1.4.1.1.88.34"}
         return Output(kind, classes[kind], uid, f"{uid}.1", key, "comprehensive-3d/uncompressed")

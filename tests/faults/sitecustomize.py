@@ -18,8 +18,11 @@ POINTS = {
     "pass": ("ocunet_pacs.model.predictor", "Predictor.classify"),
     "analysis": ("ocunet_pacs.pipeline.steps", "analyse"),
     "decoding": ("ocunet_pacs.imaging.decode", "frames"),
+    "storing": ("ocunet_pacs.store.files", "Files.put"),
 }
-"""The network's pass, the step of a worker's thread around it, and the decoder of one file, in its own process."""
+"""The network's pass, the step of a worker's thread around it, the decoder of one file, in its own process, and the
+writing of a result.
+"""
 
 
 def come_to(point: str, folder: Path) -> None:

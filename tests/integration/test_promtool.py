@@ -64,6 +64,18 @@ CASES = {
     "a camera that is as it was": fires(
         "OcunetPacsDrift", {'ocunet_drift_alerts{camera="3f0c", part="image"}': "2 0x9"}, "3m"
     ),
+    "a file that the database has forgotten": fires(
+        "OcunetPacsFilesAndRowsDiffer",
+        {'ocunet_inconsistencies_total{instance="a", kind="file_without_row"}': "0 1x9"},
+        "3m",
+        instance="a",
+        kind="file_without_row",
+    ),
+    "what a worker left that was killed": fires(
+        "OcunetPacsFilesAndRowsDiffer",
+        {'ocunet_inconsistencies_total{instance="a", kind="result_without_row"}': "0 1x9"},
+        "3m",
+    ),
     "a PACS down for an hour": fires(
         "OcunetPacsDestinationDown",
         {'ocunet_destination_down_seconds{destination="pacs"}': "0+60x60"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -44,7 +45,7 @@ def queue_results(
         addressed = []
         for pattern in patterns:
             one = _copy(pattern, number)
-            key = files.result_key(one.sop_instance_uid)
+            key = files.new_result_key(uuid.uuid4().hex)
             files.put(key, one.content)
             addressed.append(Addressed(replace(stored(one), file_key=key), tuple(destinations)))
             urgency_of[one.sop_instance_uid] = urgency

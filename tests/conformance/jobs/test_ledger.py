@@ -350,6 +350,8 @@ class TestFinish:
         assert list(store.output_uids()) == ["2.25.1", "2.25.2", "2.25.3"]
         sent = [store.delivery(job.subject_id).output for job in store.find(kind=JobKind.DELIVER)[::-1]]
         assert sent == [heatmap, output("2.25.2"), output("2.25.3")]
+        keys = ["elsewhere", "key-of-2.25.1", "key-of-2.25.3", "a stranger's"]
+        assert store.named_results(keys) == {"key-of-2.25.1", "key-of-2.25.3"}
 
     def test_a_worker_that_lost_its_job_changes_nothing(self, store: Store) -> None:
         queued(store)

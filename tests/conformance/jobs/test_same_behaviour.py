@@ -188,10 +188,15 @@ class SqliteAndMemory(RuleBasedStateMachine):
         job = analyse[number % len(analyse)]
         found = self.both(lambda store: store.predecessor(job.subject_id))
         expected = found[0] if found is not None and names_it else None
+        self.sent += 1
         outputs = [
-            Addressed(replace(output(f"2.25.{key}.{n}", kind), form=f"form {n}"), destinations)
+            Addressed(
+                replace(output(f"2.25.{key}.{n}", kind), form=f"form {n}", file_key=f"{key}.{n} made {self.sent}"),
+                destinations,
+            )
             for n, (kind, destinations) in enumerate(made)
         ]
+        keys = [one.output.file_key for one in outputs]
         self.both(
             lambda store: store.finish_analysis(
                 job,
@@ -205,6 +210,7 @@ class SqliteAndMemory(RuleBasedStateMachine):
                 bundle_digest=digest,
             )
         )
+        self.both(lambda store: store.named_results(keys))
 
     @rule(study=st.integers(1, 4), priority=st.sampled_from([-1, 0, 5]))
     def reprocess(self, study: int, priority: int) -> None:

@@ -28,14 +28,17 @@ def removable(store: Store) -> list[int]:
     return [study.id for study in store.removable_studies(LATER, None, 100)]
 
 
-def finish(store: Store, job: Job, made: Sequence[str] = ("2.25.1", "2.25.2"), key: str = "a key") -> None:
+def finish(
+    store: Store, job: Job, made: Sequence[str] = ("2.25.1", "2.25.2"), key: str = "a key", again: str = ""
+) -> None:
     kinds = [OutputKind.HEATMAP, OutputKind.REPORT]
+    outputs = [output(uid, kind) for uid, kind in zip(made, kinds, strict=False)]
     predecessor = store.predecessor(job.subject_id)
     how = store.finish_analysis(
         job,
         key=key,
         result="{}",
-        outputs=to(["pacs"], *(output(uid, kind) for uid, kind in zip(made, kinds, strict=False))),
+        outputs=to(["pacs"], *(replace(one, file_key=again + one.file_key) for one in outputs)),
         expected_predecessor=None if predecessor is None else predecessor[0],
         delivery_attempts=2,
         now=NOW,
@@ -278,11 +281,13 @@ class TestLostFiles:
         store.mark_removed(1, LATER)
         store.record_instance(image("1.9", at=LATER))
         closed(store, "1.2.1", LATER)
-        finish(store, claimed(store, at=LATER), ["2.25.1.2.1.1", "2.25.9"], key="another")
+        finish(store, claimed(store, at=LATER), ["2.25.1.2.1.1", "2.25.9"], key="another", again="again ")
         assert [row.file_key for row in store.kept_files(FileOwner.RESULTS, 0, 10)] == [
-            "key-of-2.25.1.2.1.1",
-            "key-of-2.25.9",
+            "again key-of-2.25.1.2.1.1",
+            "again key-of-2.25.9",
         ]
+        first = store.delivery(store.find(kind=JobKind.DELIVER)[-1].subject_id)
+        assert first.output.file_key == "again key-of-2.25.1.2.1.1", "whoever sends it once more finds it"
 
     def test_only_keys_that_rows_name_are_known(self, store: Store) -> None:
         store.record_instance(image("1.1"))

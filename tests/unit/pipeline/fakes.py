@@ -55,6 +55,9 @@ class Files:
     def put(self, key: str, content: bytes) -> None:
         self.content[key] = content
 
+    def remove(self, key: str) -> None:
+        self.content.pop(key, None)
+
     def path(self, key: str) -> Path:
         return Path(key)
 
@@ -118,6 +121,8 @@ class Reporter:
         self.forms: list[str] = []
         self.encodings = ["uncompressed"]
         self.study_urgency = Urgency.NONE
+        self.maker = ""
+        """Who makes the objects, as their content says."""
 
     def heatmap_uid(self, image: ImageResult, bundle: BundleRef) -> str:
         return derive_uid("heatmap", image.sop_instance_uid, str(image.frame), bundle.digest)
@@ -130,9 +135,9 @@ class Reporter:
         bundle: BundleRef,
         source: Path,
     ) -> list[MadeObject]:
-        uid = self.heatmap_uid(image, bundle)
+        uid, content = self.heatmap_uid(image, bundle), f"heatmap{self.maker}".encode()
         return [
-            MadeObject(OutputKind.HEATMAP, "1.7", derive_uid(uid, encoding), "1.2.900", b"heatmap", encoding)
+            MadeObject(OutputKind.HEATMAP, "1.7", derive_uid(uid, encoding), "1.2.900", content, encoding)
             for encoding in self.encodings
         ]
 
@@ -147,9 +152,8 @@ class Reporter:
                 raise InvalidReport("heatmap handed over: an image names a heatmap that is not among the heatmaps")
         self.results.append(result)
         self.forms.append(form.id)
-        return MadeObject(
-            OutputKind.REPORT, "1.88", derive_uid("report", result.key, form.id), "1.2.901", b"report", form.id
-        )
+        uid, content = derive_uid("report", result.key, form.id), f"report{self.maker}".encode()
+        return MadeObject(OutputKind.REPORT, "1.88", uid, "1.2.901", content, form.id)
 
     def pdf(self, report: MadeObject, pictures: Mapping[str, Path]) -> MadeObject:
         return MadeObject(OutputKind.PDF, "1.104", derive_uid("pdf", report.sop_instance_uid), "1.2.902", b"pdf")

@@ -6,20 +6,27 @@ import json
 import time
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ocunet_pacs.domain.audit import Accessed, AuditEvent, Patient
-from ocunet_pacs.domain.errors import InvalidReport
+from ocunet_pacs.domain.errors import DatabaseError, InvalidReport, StoreFull
 from ocunet_pacs.domain.gates import Verdict
 from ocunet_pacs.domain.job import BACKGROUND, Done, JobKind, JobState, Never
 from ocunet_pacs.domain.labels import Urgency
+from ocunet_pacs.domain.ledger import Finish
 from ocunet_pacs.domain.result import OutputKind
 from ocunet_pacs.domain.routes import Form, Routes, Rule, Target
 from ocunet_pacs.domain.study import ImageHeader, Reason, ReasonCode
 from ocunet_pacs.jobs.memory import MemoryJobs
 from ocunet_pacs.pipeline.steps import AnalysisTools, AssemblyRule, analyse, assemble
 from tests.unit.pipeline.fakes import Classifier, Clock, Files, Reader, Reporter, received
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ocunet_pacs.domain.job import Job
 
 RULE = AssemblyRule(timedelta(minutes=10), attempts=3)
 LEASE = timedelta(minutes=5)
@@ -39,9 +46,14 @@ class House:
         self.observed: list[tuple[str, float, dict[str, str]]] = []
         self.verdicts: dict[str, Verdict] = {}
         self.told: list[AuditEvent] = []
+        self.keys_given = 0
 
     def eligibility(self, header: ImageHeader, source: str) -> Verdict:
         return self.verdicts.get(header.sop_instance_uid, Verdict())
+
+    def new_result_key(self, suffix: str) -> str:
+        self.keys_given += 1
+        return f"results/{self.keys_given}.{suffix}"
 
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
         key = (name, *labels.values())
@@ -67,7 +79,7 @@ class House:
         return AnalysisTools(
             ledger=self.jobs,
             files=self.files,
-            result_key=lambda uid, suffix: f"results/{uid}.{suffix}",
+            new_result_key=self.new_result_key,
             reader=self.reader,
             eligibility=self.eligibility,
             rules_digest=self.rules_digest,
@@ -219,6 +231,40 @@ def test_a_job_that_was_lost_counts_as_that_and_nothing_else() -> None:
     house.jobs.reap(house.clock(), lambda owner: False)
     house.analyse(stale)
     assert house.counted == {("jobs", "analyse", "lost", "lease"): 1}
+
+
+def kept_files(house: House) -> dict[str, bytes]:
+    """What the store holds of each object that the ledger names, by SOP Instance UID."""
+    rows = {house.jobs.delivery(job.subject_id).output for job in house.jobs.find(kind=JobKind.DELIVER)}
+    return {row.sop_instance_uid: house.files.content[row.file_key] for row in rows}
+
+
+def let_another_do_the_job_before(house: House, what: str) -> None:
+    """The first time that this is stored, the worker is paused for its lease, and another does the whole job."""
+    put = house.files.put
+
+    def pause(key: str, content: bytes) -> None:
+        if what in content.decode():
+            house.files.put, mine = put, house.reporter.maker
+            house.clock.forward(LEASE.total_seconds() + 1)
+            house.jobs.reap(house.clock(), lambda owner: False)
+            house.reporter.maker = " by the other"
+            house.analyse()
+            house.reporter.maker = mine
+        put(key, content)
+
+    house.files.put = pause
+
+
+@pytest.mark.parametrize("what", ["heatmap", "report"])
+def test_a_worker_that_was_paused_past_its_lease_leaves_the_results_of_another_as_they_are(what: str) -> None:
+    house = House("pacs")
+    house.receive(1, 2)
+    house.close()
+    let_another_do_the_job_before(house, what)
+    house.analyse()
+    assert sorted(kept_files(house).values()) == [b"heatmap by the other"] * 2 + [b"report by the other"]
+    assert house.counted["jobs", "analyse", "lost", "lease"] == 1
 
 
 def test_what_an_analysis_waited_for_is_told_once_its_results_are_kept() -> None:
@@ -389,15 +435,100 @@ def test_a_crash_before_the_finish_leaves_one_result_after_the_next_try() -> Non
 
     def crash() -> None:
         if house.files.content:
+            house.files.remove = lambda key: None  # a process that is gone removes nothing
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         analyse(house.claim(), house.tools(), crash)
-    assert house.files.content, "the heatmap was stored before the crash"
+    left = dict(house.files.content)
+    assert left, "the heatmap was stored before the crash"
     house.jobs.reap(house.clock(), lambda owner: True)
     house.analyse()
-    assert len(house.files.content) == 2, "stored again under the same name"
+    assert len(kept_files(house)) == 2
+    assert not house.jobs.named_results(left), "nobody will miss it when it goes"
     assert house.jobs.counts()[JobKind.DELIVER, JobState.WAITING] == 2
+
+
+def interrupted(house: House) -> None:
+    def stop() -> None:
+        if house.files.content:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        analyse(house.claim(), house.tools(), stop)
+
+
+def out_of_room(house: House) -> None:
+    put = house.files.put
+
+    def fill_up(key: str, content: bytes) -> None:
+        put(key, content)
+        raise StoreFull("the test filled it")
+
+    house.files.put = fill_up
+    with pytest.raises(StoreFull):
+        house.analyse()
+
+
+def broken_report(house: House) -> None:
+    house.reporter.report = lambda *a: (_ for _ in ()).throw(InvalidReport("no evidence"))
+    assert isinstance(house.analyse(), Never)
+
+
+def overtaken(house: House) -> None:
+    house.jobs.finish_analysis = lambda job, **more: Finish.SUPERSEDED
+    house.analyse()
+
+
+@pytest.mark.parametrize("fails", [interrupted, out_of_room, broken_report, overtaken])
+def test_a_try_that_does_not_count_leaves_no_file_behind(fails: Callable[[House], None]) -> None:
+    house = House("pacs")
+    house.receive(1, 2)
+    house.close()
+    fails(house)
+    assert house.files.content == {}
+
+
+def test_files_stay_where_nobody_knows_whether_the_finish_was_applied() -> None:
+    house = House("pacs")
+    house.receive(1)
+    house.close()
+    finish = house.jobs.finish_analysis
+
+    def hang_up(job: Job, **more: Any) -> Finish:
+        finish(job, **more)
+        raise DatabaseError("the server closed the connection")
+
+    house.jobs.finish_analysis = hang_up
+    with pytest.raises(DatabaseError):
+        house.analyse()
+    assert len(kept_files(house)) == 2
+
+
+def test_a_database_that_goes_away_after_the_finish_undoes_nothing() -> None:
+    house = House("pacs")
+    house.receive(1)
+    house.close()
+
+    def hang_up(keys: object) -> set[str]:
+        raise DatabaseError("the server closed the connection")
+
+    house.jobs.named_results = hang_up
+    assert house.analyse() is None
+    assert len(kept_files(house)) == 2
+    assert house.counted["jobs", "analyse", "done", ""] == 1
+
+
+def test_the_heatmap_of_an_earlier_revision_keeps_its_file() -> None:
+    house = House("pacs")
+    for number in (1, 2):
+        house.receive(number)
+        house.close()
+        house.reporter.maker = f" of revision {number}"
+        house.analyse()
+    made = [b"heatmap of revision 1", b"heatmap of revision 2", b"report of revision 1", b"report of revision 2"]
+    assert sorted(house.files.content.values()) == made
+    assert sorted(kept_files(house).values()) == made
 
 
 def test_a_report_that_breaks_a_rule_goes_to_a_person_and_not_to_the_pacs() -> None:

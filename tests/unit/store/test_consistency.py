@@ -73,7 +73,7 @@ class House:
             self.jobs.close_study(study, NOW, 3)
         job = self.jobs.claim([JobKind.ANALYSE], "work", NOW, HOUR)
         assert job is not None
-        report = Output(OutputKind.REPORT, "1.88", "2.25.1", "2.25.2", self.files.result_key("2.25.1"))
+        report = Output(OutputKind.REPORT, "1.88", "2.25.1", "2.25.2", self.files.new_result_key("1" * 32))
         self.files.put(report.file_key, b"a report")
         self.touch(report.file_key, 2 * DAY)
         self.jobs.finish_analysis(
@@ -121,7 +121,7 @@ def test_a_file_without_a_row_is_taken_in_as_if_it_had_just_come(house: House) -
 
 def test_a_file_that_may_be_on_its_way_to_its_row_is_left_alone(house: House) -> None:
     young = house.file("1.1", age=HOUR / 2)
-    result = house.files.result_key("2.25.7")
+    result = house.files.new_result_key("7" * 32)
     house.files.put(result, b"a heatmap of a study that is being analysed")
     house.touch(result, 3 * HOUR)
     assert not house.check()
@@ -203,7 +203,7 @@ def test_what_a_crash_left_of_a_removal_is_removed(house: House) -> None:
 
 def test_results_without_rows_are_litter_after_a_day(house: House) -> None:
     report = house.finish() if house.receive("1.1") else None
-    litter = house.files.result_key("2.25.7")
+    litter = house.files.new_result_key("7" * 32)
     house.files.put(litter, b"a heatmap of an analysis that died")
     house.touch(litter, 2 * DAY)
     assert house.check() == {"result_without_row": 1}
@@ -214,7 +214,7 @@ def test_results_without_rows_are_litter_after_a_day(house: House) -> None:
 
 @pytest.mark.parametrize("ahead", [-30 * DAY, 30 * DAY])
 def test_no_clock_but_the_file_systems_says_what_is_litter(house: House, ahead: timedelta) -> None:
-    fresh, litter = house.files.result_key("2.25.7"), house.files.result_key("2.25.8")
+    fresh, litter = house.files.new_result_key("7" * 32), house.files.new_result_key("8" * 32)
     for key, age in ((fresh, timedelta()), (litter, 2 * DAY)):
         house.files.put(key, b"a heatmap")
         house.touch(key, age)

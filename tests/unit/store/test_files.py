@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 TOKEN = "0123456789abcdef0123456789abcdef"
+OTHER_TOKEN = TOKEN[::-1]
 
 
 @pytest.fixture
@@ -51,20 +52,26 @@ def test_an_adopted_file_has_its_name_and_nothing_is_left_behind(files: Files) -
     assert list(files.incoming.iterdir()) == []
 
 
-def test_results_are_found_again_by_their_uid_and_replaced_as_a_whole(files: Files) -> None:
-    key = files.result_key("1.2.3")
+def test_what_is_put_again_is_replaced_as_a_whole(files: Files) -> None:
+    key = files.new_result_key(TOKEN)
     files.put(key, b"first, longer")
-    files.put(files.result_key("1.2.3"), b"second")
+    files.put(key, b"second")
+    assert key == f"results/01/{TOKEN}.dcm"
     assert files.path(key).read_bytes() == b"second"
     assert len(named(files)) == 1
-    assert "1.2.3" not in key
-    assert files.result_key("1.2.4") != key
+
+
+@pytest.mark.parametrize("token", ["", "0123abc", "../../etc/passwd", "0123456789ABCDEF", "0" * 65])
+def test_a_name_is_made_of_a_token_and_nothing_else(token: str) -> None:
+    for key in (Files.new_result_key, Files.new_instance_key):
+        with pytest.raises(StoreError):
+            key(token)
 
 
 def test_only_the_owner_can_read(files: Files) -> None:
     before = os.umask(0)
     try:
-        files.put(files.result_key("1.2.3"), b"x")
+        files.put(files.new_result_key(TOKEN), b"x")
         files.adopt(received(files).path, files.new_instance_key(TOKEN))
     finally:
         os.umask(before)
@@ -108,7 +115,7 @@ def test_a_file_from_elsewhere_is_not_adopted(files: Files, tmp_path: Path) -> N
 
 
 def test_removing_twice_is_no_error(files: Files) -> None:
-    key = files.result_key("1.2.3")
+    key = files.new_result_key(TOKEN)
     files.put(key, b"x")
     files.remove(key)
     files.remove(key)
@@ -117,7 +124,7 @@ def test_removing_twice_is_no_error(files: Files) -> None:
 
 def test_counts_what_has_a_name(files: Files) -> None:
     assert files.used_bytes() == 0
-    files.put(files.result_key("1.2.3"), bytes(1000))
+    files.put(files.new_result_key(TOKEN), bytes(1000))
     files.adopt(received(files, bytes(234)).path, files.new_instance_key(TOKEN))
     received(files, bytes(5000), token="f" * 32)
     assert files.used_bytes() == 1234
@@ -133,7 +140,7 @@ def test_cleaning_spares_what_was_written_lately(files: Files) -> None:
 
 
 def test_many_threads_put_the_same_result(files: Files) -> None:
-    key = files.result_key("1.2.3")
+    key = files.new_result_key(TOKEN)
     contents = [bytes([n]) * 50_000 for n in range(8)]
     threads = [threading.Thread(target=files.put, args=(key, content)) for content in contents]
     for thread in threads:
@@ -221,10 +228,10 @@ def test_a_failing_rename_leaves_no_name(files: Files, monkeypatch: pytest.Monke
         raise OSError(errno.EIO, "Input/output error")
 
     file = received(files)
-    files.put(files.result_key("1.2.3"), b"before")
+    files.put(files.new_result_key(TOKEN), b"before")
     steps = {
         "rename": lambda: files.adopt(file.path, files.new_instance_key(TOKEN)),
-        "replace": lambda: files.put(files.result_key("1.2.3"), b"after"),
+        "replace": lambda: files.put(files.new_result_key(TOKEN), b"after"),
     }
     with monkeypatch.context() as patch:
         patch.setattr(Path, operation, fail)
@@ -238,8 +245,8 @@ def test_a_failing_rename_leaves_no_name(files: Files, monkeypatch: pytest.Monke
 def test_a_short_write_is_continued(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, bytes(data)[:7]))
-    files.put(files.result_key("1.2.3"), bytes(range(100)))
-    assert files.path(files.result_key("1.2.3")).read_bytes() == bytes(range(100))
+    files.put(files.new_result_key(TOKEN), bytes(range(100)))
+    assert files.path(files.new_result_key(TOKEN)).read_bytes() == bytes(range(100))
 
 
 def test_messages_name_no_paths(files: Files) -> None:
@@ -262,7 +269,7 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_disk_that_is_really_full(tiny: Path) -> None:
     files = Files(tiny)
-    kept = files.result_key("1.2.3")
+    kept = files.new_result_key(TOKEN)
     files.put(kept, bytes(1000))
     with pytest.raises(StoreFull):
         files.put(kept, bytes(1 << 20))
@@ -272,4 +279,4 @@ def test_a_disk_that_is_really_full(tiny: Path) -> None:
     file.discard()
     assert files.path(kept).read_bytes() == bytes(1000)
     assert list(files.incoming.iterdir()) == []
-    files.put(files.result_key("1.2.4"), bytes(1000))
+    files.put(files.new_result_key(OTHER_TOKEN), bytes(1000))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import uuid
 from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -103,7 +104,7 @@ def our_report(store: Path, photograph: Dataset, ordinal: int = 1, **positive: f
     made = reporter().report(said, {seen.sop_instance_uid: path}, {})
     path.unlink()
     files = Files(store)
-    files.put(files.result_key(made.sop_instance_uid), made.content)
+    files.put(files.new_result_key(uuid.uuid4().hex), made.content)
     return dcmread(io.BytesIO(made.content))
 
 
