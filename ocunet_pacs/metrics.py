@@ -111,7 +111,7 @@ ASKED = MappingProxyType(
             "Measures of a camera that have changed; of the part camera 1 while it is new",
             ("camera", "part"),
         ),
-        "drift_night_timestamp_seconds": ("When cameras were last compared, in Unix time", ()),
+        "drift_night_timestamp_seconds": ("When the last nightly comparison of cameras ended well, in Unix time", ()),
         "ready": ("1 where a check of /ready is well", ("check",)),
         "live": ("1 where the loops of all roles that are needed turn", ()),
         "asked_in_time": ("1 where an answer came in time for this scrape; 0: its gauges are missing", ("question",)),

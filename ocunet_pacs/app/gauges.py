@@ -12,6 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from ocunet_pacs.app.asking import Asking
+from ocunet_pacs.app.drift import TASK as DRIFT
 from ocunet_pacs.app.health import PATIENCE_SECONDS, database_file, free_beside
 from ocunet_pacs.domain.drift import Part
 from ocunet_pacs.drift.sample import PATTERN
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.backlog import Backlog, DestinationBacklog
     from ocunet_pacs.domain.drift import DriftLedger
     from ocunet_pacs.domain.ledger import DestinationState
+    from ocunet_pacs.domain.upkeep import TaskRun
     from ocunet_pacs.jobs.sql import SqlJobs
     from ocunet_pacs.settings import Settings
     from ocunet_pacs.store.files import Files
@@ -102,11 +104,14 @@ def asked_gauges(
             "database_free_bytes": beside,
         }
 
+    def drift() -> Values:
+        return drift_values(jobs, jobs.task_runs()) if in_force().drift.enabled else {}
+
     questions: dict[str, Callable[[], Values]] = {
         "queue": queue,
         "database_size": lambda: {"database_bytes": {(): float(jobs.database_bytes())}},
         "disk": disk,
-        "drift": lambda: drift_values(jobs),
+        "drift": drift,
         # Its checks wait for themselves.
         "health": health,
     }
@@ -129,24 +134,25 @@ def queue_values(found: Backlog, now: datetime) -> Values:
     }
 
 
-def drift_values(jobs: DriftLedger) -> Values:
-    """What the last night found, by camera."""
-    night = next(iter(jobs.nights()), None)
+def drift_values(ledger: DriftLedger, runs: Sequence[TaskRun]) -> Values:
+    """What the last night found, by camera, and when it ended: a night of a clinic that is closed finds nothing."""
+    ended = next((run.succeeded_at for run in runs if run.task == DRIFT), None)
+    watched: Values = {} if ended is None else {"drift_night_timestamp_seconds": {(): ended.timestamp()}}
+    night = next(iter(ledger.nights()), None)
     if night is None:
-        return {}
-    digests = {camera.id: camera.digest for camera in jobs.cameras()}
+        return watched
+    digests = {camera.id: camera.digest for camera in ledger.cameras()}
     alerts: Samples = {}
     for found in night.findings:
         key = (digests[found.camera_id], str(found.part))
         alerts[key] = alerts.get(key, 0.0) + found.alert
-    return {
+    return watched | {
         "drift_psi": {
             (digests[found.camera_id], found.measure): found.value
             for found in night.findings
             if found.part is not Part.CAMERA and found.measure != PATTERN
         },
         "drift_alerts": alerts,
-        "drift_night_timestamp_seconds": {(): night.ran_at.timestamp()},
     }
 
 

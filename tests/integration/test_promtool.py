@@ -29,12 +29,12 @@ def test_the_rules_are_read() -> None:
     assert "SUCCESS" in promtool("check", "rules", RULES)
 
 
-def fires(name: str, series: dict[str, str], at: str, **labels: str) -> dict[str, Any]:
-    """`series`: name with labels, and its values minute by minute. With no `labels` nothing is to fire."""
+def fires(name: str, series: dict[str, str], at: str, step: str = "1m", **labels: str) -> dict[str, Any]:
+    """`series`: name with labels, and its values step by step. With no `labels` nothing is to fire."""
     rule = next(rule for rule in yaml.safe_load(RULES.read_text())["groups"][0]["rules"] if rule["alert"] == name)
     expected = {"exp_labels": rule["labels"] | labels}
     return {
-        "interval": "1m",
+        "interval": step,
         "input_series": [{"series": one, "values": values} for one, values in series.items()],
         "alert_rule_test": [{"alertname": name, "eval_time": at, "exp_alerts": [expected] if labels else []}],
     }
@@ -42,6 +42,7 @@ def fires(name: str, series: dict[str, str], at: str, **labels: str) -> dict[str
 
 DEAD = 'ocunet_queue_jobs{kind="KIND", state="dead"}'
 GIB = 1 << 30
+NIGHT = 'ocunet_drift_night_timestamp_seconds{instance="a"}'
 CASES = {
     "not ready for two minutes": fires(
         "OcunetPacsNotReady", {'ocunet_ready{check="disk"}': "1 0x9"}, "4m", check="disk"
@@ -75,6 +76,21 @@ CASES = {
         "OcunetPacsFilesAndRowsDiffer",
         {'ocunet_inconsistencies_total{instance="a", kind="result_without_row"}': "0 1x9"},
         "3m",
+    ),
+    "no nightly comparison for two days": fires(
+        "OcunetPacsDriftNotWatched", {NIGHT: "0x400"}, "50h", step="10m", instance="a"
+    ),
+    "no nightly comparison since the night before": fires(
+        "OcunetPacsDriftNotWatched", {NIGHT: "0x400"}, "47h", step="10m"
+    ),
+    "a closed clinic, where every night compares nothing": fires(
+        "OcunetPacsDriftNotWatched",
+        {NIGHT: " ".join(f"{night * 86400}x143" for night in range(4))},
+        "80h",
+        step="10m",
+    ),
+    "a machine that was off over the holidays, a moment after its start": fires(
+        "OcunetPacsDriftNotWatched", {NIGHT: "_x431 0x1 259500x99"}, "72h10m", step="10m"
     ),
     "a PACS down for an hour": fires(
         "OcunetPacsDestinationDown",
@@ -112,6 +128,6 @@ def test_a_rule_fires_when_it_should(case: dict[str, Any], tmp_path: Path) -> No
     for rule in rules["groups"][0]["rules"]:
         rule["annotations"] = {}
     (tmp_path / "alerts.yaml").write_text(yaml.safe_dump(rules))
-    told = {"rule_files": ["alerts.yaml"], "evaluation_interval": "1m", "tests": [case]}
+    told = {"rule_files": ["alerts.yaml"], "evaluation_interval": case["interval"], "tests": [case]}
     (tmp_path / "tests.yaml").write_text(yaml.safe_dump(told))
     assert "SUCCESS" in promtool("test", "rules", tmp_path / "tests.yaml"), expected

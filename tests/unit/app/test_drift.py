@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 SECOND = Camera.of("Acme", "Retina 7", "0816", "", "")
 NOW = datetime(2026, 3, 9, 12, tzinfo=UTC)
+SECONDS = timedelta(seconds=1)
 
 
 def measured(shift: float = 0.0) -> list[Measured]:
@@ -161,18 +162,32 @@ def test_an_alert_is_said_by_log_status_and_metrics() -> None:
     assert _drift(found) == f"night of {last_due('02:30', site.now).date()}: 1 cameras compared, 1 need attention"
     status = {"missing_files": None, "store": {"put_aside": 0}, "patient_conflicts": 0, "destinations": None}
     assert _warnings(status | {"drift": found}) == [f"{CAMERA.words} ({CAMERA.digest}): {alert['words']}"]
-    gauges = drift_values(site.ledger)
+    gauges = drift_values(site.ledger, [TaskRun("drift", site.now, 2.0, True, site.now + 2 * SECONDS, "")])
     assert set(gauges) <= set(ASKED)
     assert gauges["drift_alerts"] == {
         (CAMERA.digest, part): float(part == "image") for part in ("camera", "image", "scores")
     }
     assert gauges["drift_psi"][CAMERA.digest, "structure"] > 1
-    assert gauges["drift_night_timestamp_seconds"] == {(): site.now.timestamp()}
+    assert gauges["drift_night_timestamp_seconds"] == {(): site.now.timestamp() + 2}
+
+
+def test_a_clinic_that_is_closed_is_watched_all_the_same() -> None:
+    site, loaded = clinic(), settings.from_tree({})
+    now = site.now + timedelta(hours=1)
+    for _ in range(50):
+        now += DAY
+        house = Housekeeping(site.ledger, clock=lambda now=now: now)  # type: ignore[misc]
+        house._every = lambda _interval, name, task, house=house: house._guarded(name, task)()  # type: ignore[method-assign,misc]
+        house.watch_drift(site.ledger, lambda: loaded)  # type: ignore[arg-type]
+    gauges = drift_values(site.ledger, site.ledger.task_runs())
+    [at] = gauges["drift_night_timestamp_seconds"].values()
+    assert at == pytest.approx(now.timestamp(), abs=60)
+    assert not any(gauges["drift_alerts"].values())
 
 
 def test_before_the_first_night_there_is_nothing_to_say() -> None:
     ledger = RememberedNights()
-    assert drift_values(ledger) == {}
+    assert drift_values(ledger, [TaskRun("drift", NOW, 0.1, False, None, "it broke")]) == {}
     assert drift_report(ledger) == []
     for found in (drift_status(settings.from_tree({}), ledger), drift_status(settings.from_tree({}), None)):
         assert found is not None
@@ -234,7 +249,7 @@ class TestBundleReference:
         [camera] = night["cameras"]
         assert camera["beside_bundle"].startswith(words)
         assert (camera["alert"], camera["measures"]) == (False, [])
-        assert drift_values(site.ledger)["drift_psi"] == {}
+        assert drift_values(site.ledger, [])["drift_psi"] == {}
 
 
 class TestCommand:
