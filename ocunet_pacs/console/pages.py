@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from ocunet_pacs.console.drift import HEIGHT, WIDTH, watched
@@ -11,12 +13,12 @@ from ocunet_pacs.console.requests import Refused
 from ocunet_pacs.console.story import eyes, steps
 from ocunet_pacs.console.wellbeing import Seen, alarms, verdict
 from ocunet_pacs.console.words import Mark, answer
-from ocunet_pacs.domain.console import MOST, Among
+from ocunet_pacs.domain.console import Among
 from ocunet_pacs.domain.errors import BadInput, OcunetError
 from ocunet_pacs.domain.labels import Urgency
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from enum import StrEnum
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from ocunet_pacs.console.desk import Desk, Target
     from ocunet_pacs.console.rendering import Rendering
     from ocunet_pacs.domain.backlog import Backlog
-    from ocunet_pacs.domain.console import Answered, StudyStory
+    from ocunet_pacs.domain.console import Answered, Place, StudyStory
     from ocunet_pacs.domain.ledger import DestinationState
 
     Word = TypeVar("Word", bound=StrEnum)
@@ -41,6 +43,11 @@ _CHOICES = (
     (Among.ANALYSING, "Being analysed"),
     (Among.ATTENTION, "Need attention"),
 )
+_PLACES: Mapping[Among, int] = MappingProxyType(
+    {Among.ALL: 1, Among.RECEIVING: 2, Among.WAITING: 3, Among.ANALYSING: 1, Among.ATTENTION: 1}
+)
+"""How many numbers a place in each list has."""
+_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _PHOTOGRAPHS = 24
 _NIGHTS = 30
 _PERSON = (
@@ -99,24 +106,24 @@ class Pages:
             today_total=sum(today.values()),
             today=[(urgency, today[urgency]) for urgency in (*reversed(Urgency), None) if urgency in today],
             destinations=destinations(desk.targets(), states, backlog, {}),
-            newest=desk.reader.studies(limit=_NEWEST),
+            newest=desk.reader.studies(limit=_NEWEST).lines,
         )
 
     def studies(self, request: Request) -> Response:
-        """A list of studies: all of them, page by page, or those in a state."""
-        among, before = word(request, "state", Among, Among.ALL), number(request, "before")
-        lines = self._desk.reader.studies(among, before=before, limit=PAGE + 1)
-        paged = among is Among.ALL
+        """A list of studies, page by page: all of them, or those in a state."""
+        among = word(request, "state", Among, Among.ALL)
+        after = place(request, "after", _PLACES[among])
+        listing = self._desk.reader.studies(among, after=after, limit=PAGE)
         return self._rendering.page(
             request,
             "studies.html",
             "/studies",
             among=among,
             choices=_CHOICES,
-            before=before,
-            lines=lines[:PAGE] if paged else lines,
-            older=lines[PAGE - 1].id if paged and len(lines) > PAGE else None,
-            cut=not paged and len(lines) == MOST,
+            after=after,
+            lines=listing.lines,
+            end=".".join(map(str, listing.end)),
+            newest_first=among not in {Among.WAITING, Among.ANALYSING},
         )
 
     def study(self, request: Request) -> Response:
@@ -230,6 +237,17 @@ def number(request: Request, name: str) -> int | None:
     """An id of the query. Refused, for what is none."""
     given = request.query_params.get(name)
     return None if given is None else row_id(given)
+
+
+def place(request: Request, name: str, numbers: int) -> Place:
+    """A place in a list, of so many numbers; the beginning, where the query has none. Refused, for what is none."""
+    given = request.query_params.get(name)
+    if given is None:
+        return ()
+    parts = given.split(".")
+    if len(parts) != numbers or not all(map(_NUMBER.fullmatch, parts)):
+        raise Refused(404, "there is no such page")
+    return tuple(map(int, parts))
 
 
 def row_id(given: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,15 +11,13 @@ from ocunet_pacs.domain.job import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from ocunet_pacs.domain.job import Job
     from ocunet_pacs.domain.labels import Urgency
     from ocunet_pacs.domain.result import OutputKind
     from ocunet_pacs.domain.study import ReasonCode
 
-MOST = 100
-"""Studies in a list that is not paged, because what it lists is short as long as all is well."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_DEAD = 2000
 """Dead jobs that are looked at to group them by reason; the newest."""
 
@@ -100,6 +99,34 @@ class StudyLine:
         }
         under_way = self.deliveries.get(JobState.WAITING, 0) + self.deliveries.get(JobState.RUNNING, 0)
         return by_analysis.get(self.analysis, StudyState.DELIVERING if under_way else StudyState.DONE)
+
+
+Place = tuple[int, ...]
+"""Where a page of a list ends, in numbers by which the list is ordered; () is its beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page of studies. `end`: where it ends and the next one begins; () where there is none.
+
+    What moves on between two pages is missed, or seen twice: a list is of now.
+    """
+
+    lines: tuple[StudyLine, ...]
+    end: Place = ()
+
+
+def in_microseconds(moment: datetime) -> int:
+    """A moment, aware, as a number of a place."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_microseconds(number: int) -> datetime:
+    """Of a number that no moment has the one that is nearest."""
+    try:
+        return _EPOCH + timedelta(microseconds=number)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC) if number > 0 else datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +243,11 @@ class Answered:
 class ConsoleReader(Protocol):
     """Whoever can look. No call changes anything or waits for somebody who does; DatabaseError from all of them."""
 
-    def studies(self, among: Among = Among.ALL, *, before: int | None = None, limit: int = 25) -> list[StudyLine]:
-        """Studies with the newest first. ALL is paged: those with an id below `before`.
+    def studies(self, among: Among = Among.ALL, *, after: Place = (), limit: int = 25) -> Listing:
+        """A page of studies: the first, or the one after that place.
 
-        The others list `MOST` at most: RECEIVING those that opened last, WAITING and ANALYSING in the order in which
-        they are taken, ATTENTION those with the newest dead jobs.
+        ALL begins with the newest, RECEIVING with the one that opened last, ATTENTION with the one whose job died last,
+        WAITING with the one that is taken next; ANALYSING has the order of its jobs.
         """
 
     def study(self, study_id: int) -> StudyStory | None:

@@ -8,23 +8,25 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, func, select, true
+from sqlalchemy import BigInteger, and_, func, literal, or_, select, true
 
 from ocunet_pacs.domain.console import (
-    MOST,
-    MOST_DEAD,
     About,
     Among,
     Answered,
     ConsoleReader,
+    Listing,
     Picture,
     Shown,
     StudyLine,
     StudyStory,
     Subject,
+    from_microseconds,
+    in_microseconds,
 )
 from ocunet_pacs.domain.job import Job, JobKind, JobState
 from ocunet_pacs.domain.result import OutputKind
+from ocunet_pacs.jobs.columns import UtcDateTime
 from ocunet_pacs.jobs.engine import for_reading, transaction
 from ocunet_pacs.jobs.schema import analyses, deliveries, instances, jobs, outputs, shadows, studies
 from ocunet_pacs.jobs.sql_console_study import (
@@ -41,13 +43,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Connection, Engine, Row, Select
+    from sqlalchemy import ColumnElement, Connection, Engine, Row, Select
 
+    from ocunet_pacs.domain.console import Place
     from ocunet_pacs.domain.labels import Urgency
 
 _FIRST_PICTURES = 4
 """Among as many of a study's first objects those for a list are looked for."""
 _SHOWN_IN_LIST = 2
+_DEAD_AT_ONCE = 100
+_MOST_WORKERS = 10_000
+"""More than any site has."""
 
 
 class SqlConsole(ConsoleReader):
@@ -56,10 +62,13 @@ class SqlConsole(ConsoleReader):
     def __init__(self, engine: Engine) -> None:
         self._reading = for_reading(engine)
 
-    def studies(self, among: Among = Among.ALL, *, before: int | None = None, limit: int = 25) -> list[StudyLine]:
+    def studies(self, among: Among = Among.ALL, *, after: Place = (), limit: int = 25) -> Listing:
         """See `ConsoleReader.studies`."""
         with transaction(self._reading) as connection:
-            return _lines(connection, _chosen(connection, among, before, limit))
+            found = _chosen(connection, among, after, limit)
+            page = found[:limit]
+            lines = _lines(connection, [study_id for study_id, _ in page if study_id])
+            return Listing(tuple(lines), page[-1][1] if len(found) > limit else ())
 
     def study(self, study_id: int) -> StudyStory | None:
         """See `ConsoleReader.study`."""
@@ -135,28 +144,90 @@ class SqlConsole(ConsoleReader):
         return Picture(row.file_key, row.sop_class_uid, row.study_instance_uid, row.patient_digest, gone(row))
 
 
-def _chosen(connection: Connection, among: Among, before: int | None, limit: int) -> list[int]:
-    """The ids of the studies of a list, in its order."""
+def _chosen(connection: Connection, among: Among, after: Place, limit: int) -> list[tuple[int, Place]]:
+    """The ids of the studies of a page in its order, each with its place; one more than `limit` where there are more.
+
+    A page may have fewer, and places without a study (0), where several jobs are of one study.
+    """
     if among is Among.ALL:
-        below = true() if before is None else studies.c.id < before
-        return list(connection.scalars(select(studies.c.id).where(below).order_by(studies.c.id.desc()).limit(limit)))
+        below = studies.c.id < after[0] if after else true()
+        found = connection.scalars(select(studies.c.id).where(below).order_by(studies.c.id.desc()).limit(limit + 1))
+        return [(one, (one,)) for one in found]
     if among is Among.RECEIVING:
-        opened = select(studies.c.id).where(studies.c.open_since.is_not(None)).order_by(studies.c.open_since.desc())
-        return list(connection.scalars(opened.limit(MOST)))
+        return _receiving(connection, after, limit)
     if among is Among.ATTENTION:
-        dead = _with_subjects(connection, _dead(connection, MOST_DEAD))
-        of_results = (one.about.study_id for one in dead if one.job.kind is not JobKind.SHADOW)
-        return [study_id for study_id in dict.fromkeys(of_results) if study_id][:MOST]
+        return _with_dead_jobs(connection, after, limit)
     if among is Among.WAITING:
-        under_way = _as_jobs(connection, _next(JobKind.ANALYSE, MOST))
+        under_way = _as_jobs(connection, _next(JobKind.ANALYSE, limit + 1).where(_behind(after)))
+        places: list[Place] = [(job.priority, in_microseconds(job.run_at), job.id) for job in under_way]
     else:
         of_analyses = func.lower(jobs.c.kind) == JobKind.ANALYSE.value  # not a bare column: see `SqlQueue.find`
         running = select(*JOB).where(in_state(JobState.RUNNING), of_analyses, jobs.c.lease_expires_at.is_not(None))
-        under_way = _as_jobs(connection, running.order_by(jobs.c.lease_expires_at).limit(MOST))
+        # As many as there are workers, by the index of leases; those move while somebody reads, so places are of ids.
+        at_work = _as_jobs(connection, running.order_by(jobs.c.lease_expires_at).limit(_MOST_WORKERS))
+        under_way = sorted((job for job in at_work if (job.id,) > after), key=lambda job: job.id)[: limit + 1]
+        places = [(job.id,) for job in under_way]
     ids = [job.subject_id for job in under_way]
-    of_analysis = select(analyses.c.id, analyses.c.study_id).where(analyses.c.id.in_(ids))
-    study_of = {row.id: row.study_id for row in connection.execute(of_analysis)}
-    return list(dict.fromkeys(study_of[one] for one in ids if one in study_of))
+    # A study whose newest revision it is: each is listed once.
+    of_newest = (
+        select(analyses.c.id, analyses.c.study_id)
+        .join_from(analyses, studies)
+        .where(analyses.c.id.in_(ids), analyses.c.revision == studies.c.revision)
+    )
+    study_of = {row.id: row.study_id for row in connection.execute(of_newest)}
+    return [(study_of.get(one, 0), place) for one, place in zip(ids, places, strict=True)]
+
+
+def _receiving(connection: Connection, after: Place, limit: int) -> list[tuple[int, Place]]:
+    opened = select(studies.c.id, studies.c.open_since).where(studies.c.open_since.is_not(None))
+    if after:
+        since, last = literal(from_microseconds(after[0]), UtcDateTime()), after[1]
+        at, before = studies.c.open_since == since, studies.c.open_since < since
+        opened = opened.where(studies.c.open_since <= since, or_(before, and_(at, studies.c.id < last)))
+    opened = opened.order_by(studies.c.open_since.desc(), studies.c.id.desc()).limit(limit + 1)
+    return [(row.id, (in_microseconds(row.open_since), row.id)) for row in connection.execute(opened)]
+
+
+def _behind(after: Place) -> ColumnElement[bool]:
+    """The waiting jobs that are claimed after that place."""
+    if not after:
+        return true()
+    # Somebody may have written a number that no job has.
+    priority = literal(after[0], BigInteger())
+    run_at, last = literal(from_microseconds(after[1]), UtcDateTime()), after[2]
+    same = and_(jobs.c.run_at == run_at, jobs.c.id > last)
+    of_priority = and_(jobs.c.priority == priority, or_(jobs.c.run_at > run_at, same))
+    return and_(jobs.c.priority <= priority, or_(jobs.c.priority < priority, of_priority))
+
+
+def _with_dead_jobs(connection: Connection, after: Place, limit: int) -> list[tuple[int, Place]]:
+    """Studies by their newest dead job: whatever else of a study died earlier lists it no more."""
+    found: list[tuple[int, Place]] = []
+    below = after[0] if after else None
+    while len(found) <= limit and (dead := _dead(connection, _DEAD_AT_ONCE, below)):
+        below = dead[-1].id
+        of: dict[int, int] = {}
+        for one in _with_subjects(connection, dead):
+            if one.job.kind is not JobKind.SHADOW and one.about.study_id:
+                of.setdefault(one.about.study_id, one.job.id)
+        newest = _newest_dead(connection, list(of))
+        found += [(study_id, (job_id,)) for study_id, job_id in of.items() if newest.get(study_id) == job_id]
+    return found[: limit + 1]
+
+
+def _newest_dead(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
+    """The newest dead job of each of these studies."""
+    if not ids:
+        return {}
+    newest: dict[int, int] = {}
+    of_study = (analyses.c.study_id, func.max(jobs.c.id))
+    of_these = (analyses.c.study_id.in_(ids), in_state(JobState.DEAD))
+    of_analyses = and_(jobs.c.kind == JobKind.ANALYSE, jobs.c.subject_id == analyses.c.id)
+    sent = select(*of_study).join_from(analyses, outputs).join(deliveries).join(jobs, JOB_OF_DELIVERY)
+    for query in (select(*of_study).join_from(analyses, jobs, of_analyses), sent):
+        for study_id, job_id in connection.execute(query.where(*of_these).group_by(analyses.c.study_id)):
+            newest[study_id] = max(job_id, newest.get(study_id, 0))
+    return newest
 
 
 def _next(kind: JobKind, limit: int) -> Select[*tuple[Any, ...]]:

@@ -228,7 +228,7 @@ MEASURES = ("pattern", "structure", "detail", "contrast", "brightness", "redness
 def a_month_of_nights(site: Site, now: datetime) -> None:
     """Two cameras; the lens of the second has been dirty for five nights."""
     jobs, chance = site.jobs, random.Random(7)
-    (line,) = SqlConsole(open_to_read(site.settings.database.url)).studies(limit=1)
+    (line,) = SqlConsole(open_to_read(site.settings.database.url)).studies(limit=1).lines
     for number, camera in enumerate(CAMERAS):
         seen = Observation(line.pictures[number].id, None, camera, {"red": 120.0}, {}, "", bytes(1024))
         jobs.note_observations([seen], "3c" * 32, now)

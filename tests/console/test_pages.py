@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import structlog
 
 from ocunet_pacs.domain.audit import Accessed, Alert, AuditOutcome, SecurityAlert
 from ocunet_pacs.domain.errors import DatabaseError
-from ocunet_pacs.domain.job import JobKind, JobState
+from ocunet_pacs.domain.job import JobKind, JobState, Never
 from ocunet_pacs.logs import study_digest
 from tests.console.site import HERE, Site, asked, site
 from tests.console.studies import LIMIT, REFUSAL, Drawn, Putter, write_manifest
@@ -70,17 +71,28 @@ def test_a_study_is_found_by_where_it_stands(day: Site) -> None:
     assert newest == sorted(newest, reverse=True)
 
 
-def test_the_list_is_paged_by_id(folder: Path, drawn: Drawn) -> None:
+@pytest.mark.parametrize("state", ["", "receiving", "waiting", "analysing", "attention"])
+def test_every_list_of_studies_is_paged(folder: Path, drawn: Drawn, state: str) -> None:
     with site(folder) as made:
         put = Putter(made, drawn, datetime.now(UTC))
         for _ in range(30):
-            put.receive(drawn.well, ago=timedelta(minutes=5))
+            uid = put.receive(drawn.well, ago=timedelta(minutes=5))
+            if state in {"waiting", "analysing", "attention"}:
+                put.close(uid, ago=timedelta(minutes=4))
+            if state in {"analysing", "attention"}:
+                job = put.claim(JobKind.ANALYSE, ago=timedelta(minutes=3))
+            if state == "attention":
+                assert made.jobs.finish(job, Never("hopeless"), put.now, 0.0)
         client = asked(made)
-        first = client.get("/studies").text
-        (older,) = re.findall(r'href="(/studies\?before=\d+)"', first)
-        second = client.get(older).text
-        assert [*studies(first), *studies(second)] == list(range(30, 0, -1))
-        assert ">Older<" not in second
+        first = client.get("/studies", params={"state": state} if state else {}).text
+        (further,) = re.findall(r'href="(/studies[^"]*after=[0-9.-]+)">(?:Older|Next)<', first)
+        second = client.get(html.unescape(further)).text
+        shown = [*studies(first), *studies(second)]
+        assert shown == sorted(range(1, 31), reverse=state not in {"waiting", "analysing"})
+        assert len(studies(first)) == 25
+        assert not re.search(">(Older|Next)<", second)
+        (back,) = re.findall(r'href="([^"]+)">(?:Newest|First)<', second)
+        assert studies(client.get(html.unescape(back)).text) == studies(first)
 
 
 def test_a_study_tells_its_way_with_times_and_reasons(day: Site) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocunet_pacs.domain.console import Among, StudyState
-from ocunet_pacs.domain.job import Done, JobKind, JobState, Never
+from ocunet_pacs.domain.job import BACKGROUND, Done, JobKind, JobState, Never
 from ocunet_pacs.domain.labels import Urgency
 from ocunet_pacs.domain.result import OutputKind
 from ocunet_pacs.domain.study import ReasonCode
@@ -18,6 +18,8 @@ from tests.conformance.jobs.builders import DAY, LEASE, NOW, SECOND, claimed, cl
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+    from ocunet_pacs.domain.console import Place
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def test_each_state_of_a_study_is_told_and_found(jobs: SqlJobs, console: SqlCons
     claimed(jobs)
     queued(jobs, "1.2.9")
     jobs.record_instance(image("1.2.10.1.1", "1.2.10"))
-    found = {line.study_instance_uid: line.state for line in console.studies(limit=99)}
+    found = {line.study_instance_uid: line.state for line in console.studies(limit=99).lines}
     assert found == {
         "1.2.1": StudyState.DONE,
         "1.2.2": StudyState.DONE,
@@ -88,7 +90,7 @@ def test_each_state_of_a_study_is_told_and_found(jobs: SqlJobs, console: SqlCons
         (Among.ANALYSING, ["1.2.8"]),
         (Among.ATTENTION, ["1.2.5", "1.2.3"]),
     ):
-        assert [line.study_instance_uid for line in console.studies(among)] == expected, among
+        assert [line.study_instance_uid for line in console.studies(among).lines] == expected, among
     assert console.finished_since(NOW) == {Urgency.SOON: 4}
     assert console.finished_since(NOW + DAY) == {}
 
@@ -97,10 +99,52 @@ def test_a_list_is_paged_from_the_newest(jobs: SqlJobs, console: SqlConsole) -> 
     for number in range(5):
         queued(jobs, f"1.2.{number}")
     first = console.studies(limit=3)
-    rest = console.studies(before=first[-1].id, limit=3)
-    uids = [line.study_instance_uid for line in (*first, *rest)]
+    rest = console.studies(after=first.end, limit=3)
+    uids = [line.study_instance_uid for line in (*first.lines, *rest.lines)]
     assert uids == [f"1.2.{number}" for number in range(4, -1, -1)]
-    assert {(line.objects, line.source, len(line.pictures)) for line in first} == {(1, "CAMERA", 1)}
+    assert rest.end == ()
+    assert {(line.objects, line.source, len(line.pictures)) for line in first.lines} == {(1, "CAMERA", 1)}
+
+
+def page_by_page(console: SqlConsole, among: Among, size: int) -> list[str]:
+    found: list[str] = []
+    end: Place = ()
+    while True:
+        page = console.studies(among, after=end, limit=size)
+        found += [line.study_instance_uid for line in page.lines]
+        if not page.end:
+            return found
+        end = page.end
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 99])
+def test_no_study_is_missed_or_seen_twice_whatever_the_page(jobs: SqlJobs, console: SqlConsole, size: int) -> None:
+    for number in range(4):  # two of which came in the same moment
+        jobs.record_instance(image(f"1.1.{number}.1", f"1.1.{number}", NOW + number // 2 * SECOND))
+    finished(jobs, "1.6", to_pacs=False)
+    (again,) = jobs.studies_like(study_instance_uid="1.6")
+    assert jobs.request_revision(again.id, NOW, 3, BACKGROUND)
+    for number in range(4):
+        finished(jobs, f"1.3.{number}")
+    while (job := jobs.claim([JobKind.DELIVER], "a worker", NOW + DAY, LEASE)) is not None:
+        jobs.finish(job, Never("hopeless"), NOW, 0.0)
+    queued(jobs, "1.4.0")
+    claimed(jobs)
+    for number in range(3):
+        queued(jobs, f"1.5.{number}", NOW + number // 2 * SECOND)
+    jobs.record_instance(image("1.5.0.9", "1.5.0", NOW))
+    closed(jobs, "1.5.0", NOW + 2 * SECOND)
+    assert page_by_page(console, Among.RECEIVING, size) == ["1.1.3", "1.1.2", "1.1.1", "1.1.0"]
+    assert page_by_page(console, Among.ATTENTION, size) == ["1.3.3", "1.3.2", "1.3.1", "1.3.0"]
+    assert page_by_page(console, Among.ANALYSING, size) == ["1.4.0"]
+    assert page_by_page(console, Among.WAITING, size) == ["1.5.1", "1.5.2", "1.5.0", "1.6"]
+
+
+def test_a_place_that_nobody_would_come_to_is_answered_all_the_same(jobs: SqlJobs, console: SqlConsole) -> None:
+    queued(jobs, "1.2.1")
+    for far in (10**18 - 1, 1 - 10**18):
+        for among, numbers in ((Among.RECEIVING, 2), (Among.WAITING, 3), (Among.ATTENTION, 1), (Among.ALL, 1)):
+            assert len(console.studies(among, after=(far,) * numbers).lines) <= 1
 
 
 def test_a_study_tells_every_revision_with_what_was_made_and_where_it_went(jobs: SqlJobs, console: SqlConsole) -> None:
@@ -110,7 +154,7 @@ def test_a_study_tells_every_revision_with_what_was_made_and_where_it_went(jobs:
     delivery = jobs.claim([JobKind.DELIVER], "a worker", NOW + DAY, LEASE)
     assert delivery is not None
     jobs.record_delivery(delivery.subject_id, 0xA700, "full", NOW + DAY)
-    (line,) = console.studies()
+    (line,) = console.studies().lines
     story = console.study(line.id)
     assert story is not None
     assert [(one.revision, one.finished_at is None) for one in story.revisions] == [(2, True), (1, False)]
@@ -129,7 +173,7 @@ def test_a_study_tells_every_revision_with_what_was_made_and_where_it_went(jobs:
 
 def test_pictures_are_received_instances_and_heatmaps_alone(jobs: SqlJobs, console: SqlConsole) -> None:
     finished(jobs, "1.2.1")
-    (line,) = console.studies()
+    (line,) = console.studies().lines
     story = console.study(line.id)
     assert story is not None
     (photograph,) = story.instances.values()
