@@ -81,8 +81,9 @@ def _sample(
 ) -> Sample:
     found: dict[str, list[tuple[float, int, int]]] = {}
     for one, measures in rows:
+        day = one.at.toordinal()
         for name, value in measures.items():
-            found.setdefault(name, []).append((value, one.study_id, one.at.toordinal()))
+            found.setdefault(name, []).append((value, one.study_id, day))
     columns = {}
     for name, entries in found.items():
         values, studies, days = zip(*entries, strict=True)

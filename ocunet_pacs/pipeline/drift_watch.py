@@ -181,8 +181,10 @@ def _beside_bundle(
     rule: WatchRule, camera: KnownCamera, bundle: BundleReference | None, observed: Sequence[Observed]
 ) -> list[Finding]:
     """How far a camera is from the photographs on which the bundle was found good. For information: no alert."""
+    if bundle is None:
+        return []
     sample = image_sample(observed)
-    if bundle is None or sample.studies < rule.patients:
+    if sample.studies < rule.patients:
         return []
     said = score_sample(observed, observed[-1].bundle_digest)
     measures = measures_of(bundle.image, bundle.scores)
