@@ -9,6 +9,7 @@ import typer
 from ocunet_pacs.app.process import EXIT_AGAIN
 from ocunet_pacs.cli.options import ConfigOption, start_reloading
 from ocunet_pacs.domain.errors import DatabaseError, SchemaMismatch, StoreFull
+from ocunet_pacs.imaging.allocator import share_one_heap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,7 @@ def run_role(role: Callable[[], int]) -> NoReturn:
 
     EXIT_CONFIG says that trying again would not help, and both systemd's units and `serve` believe it.
     """
+    share_one_heap()
     try:
         status = role()
     except SchemaMismatch:

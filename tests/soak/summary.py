@@ -181,7 +181,8 @@ def _processes(run: Run) -> list[str]:
         )
     rule = (
         f"Flat means: in a process that lived for {LONG_ENOUGH_SECONDS / 60:g} minutes or longer, memory grows by less "
-        f"than {MOST['memory']:g} MiB a minute after the first {WARM_UP_SECONDS / 60:g} (least squares), open files "
+        f"than {MOST['memory']:g} MiB a minute after the first {WARM_UP_SECONDS / 60:g} (median of the slopes between "
+        "all pairs of samples, so that a minute with two bundles in memory does not decide), open files "
         f"and threads by less than {MOST['files']:g} a minute."
     )
     return [*lines, "", rule, ""]

@@ -6,6 +6,7 @@ import statistics
 import threading
 import time
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,11 +51,14 @@ class Life:
         return [sample for sample in self.samples if sample.at >= WARM_UP_SECONDS]
 
     def slope(self, what: str) -> float:
-        """Growth a minute after the warm-up, by least squares; 0.0 where there are too few samples."""
-        warm = self.warm()
-        if len(warm) < 3:
-            return 0.0
-        return statistics.linear_regression([s.at / 60 for s in warm], [getattr(s, what) for s in warm]).slope
+        """Growth a minute after the warm-up; 0.0 where there are too few samples.
+
+        The median of the slopes between all pairs of samples (Theil 1950, Sen 1968), and not least squares: in the
+        minute after a reload two bundles are in memory, and where in a life that falls would decide.
+        """
+        warm = [(sample.at / 60, getattr(sample, what)) for sample in self.warm()]
+        slopes = [(later - earlier) / (end - start) for (start, earlier), (end, later) in combinations(warm, 2)]
+        return statistics.median(slopes) if slopes else 0.0
 
     def thirds(self, what: str) -> tuple[float, float]:
         """Medians of the first and the last third after the warm-up (of all of it where it was short)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.soak.watching import Life, Sample, longest_lives
 
 
@@ -20,6 +22,16 @@ def test_a_leak_is_found_and_a_warm_up_is_none() -> None:
     assert said.startswith("work 1: memory grows by 3.0")
     first, last = life("work", 10, growth=3.0).thirds("memory")
     assert 12 < last - first < 20
+
+
+def test_the_minute_in_which_two_bundles_are_in_memory_neither_makes_a_leak_nor_hides_one() -> None:
+    for growth, leaks in ((0.0, 0), (3.0, 1)):
+        for reload in (150, 720):  # early and late in its life
+            swapping = life("work", 14, growth)
+            swapping.samples[:] = [
+                replace(s, memory=s.memory + 300) if reload <= s.at < reload + 60 else s for s in swapping.samples
+            ]
+            assert len(swapping.leaks()) == leaks
 
 
 def test_descriptors_that_are_not_closed_are_found() -> None:
