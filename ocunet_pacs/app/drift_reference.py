@@ -1,17 +1,13 @@
-"""`drift reference`: measure the photographs on which a bundle was found good, and leave it in the bundle's folder."""
+"""`drift reference`: measure the photographs on which a bundle was found good, as the daemon sees them."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocunet_pacs.app.parts import eligibility_by
 from ocunet_pacs.domain.drift import Observed
-from ocunet_pacs.domain.errors import BundleError, ConfigError
-from ocunet_pacs.drift.bundle_reference import FILE, BundleReference
-from ocunet_pacs.drift.reference import Reference
-from ocunet_pacs.drift.sample import image_sample, score_sample
+from ocunet_pacs.domain.errors import ConfigError
+from ocunet_pacs.drift.bundle_reference import FEWEST, BundleReference
 from ocunet_pacs.imaging.anyfile import AnyFile
 from ocunet_pacs.pipeline.examine import Source, examine
 
@@ -24,7 +20,6 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.result import MadeObject
     from ocunet_pacs.model.predictor import Predictor
 
-FEWEST = 100
 _AT_ONCE = 64
 
 
@@ -33,10 +28,10 @@ def make_reference(
 ) -> BundleReference:
     """Of photographs or DICOM files, each for a patient of its own. ConfigError where too few can be scored."""
     observed = list(_observed(paths, predictor, rules, now, progress))
-    scores = score_sample(observed, predictor.bundle.digest)
-    if scores.photographs < FEWEST:
-        raise ConfigError([f"{scores.photographs} photographs could be scored; a reference takes {FEWEST} at least"])
-    return BundleReference(Reference.of(image_sample(observed)), Reference.of(scores))
+    scored = sum(bool(one.scores) for one in observed)
+    if scored < FEWEST:
+        raise ConfigError([f"{scored} photographs could be scored; a reference takes {FEWEST} at least"])
+    return BundleReference.of(observed, predictor.bundle.digest)
 
 
 def _observed(
@@ -69,22 +64,3 @@ def _observed(
                     seen.pattern,
                 )
         progress(len(some))
-
-
-def write_reference(bundle: Path, reference: BundleReference, weights_sha256: str) -> Path:
-    """Leave it in the bundle's folder, whole or not at all; where it lies. BundleError.
-
-    Without the pattern: it is one camera's, and a bundle's photographs are of many.
-    """
-    path = bundle / FILE
-    beside = path.with_suffix(".part")
-    whole = replace(reference, image=replace(reference.image, pattern=None))
-    try:
-        with beside.open("wb") as file:
-            file.write(whole.to_bytes(weights_sha256))
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be written: {error.strerror}") from None
-    return path

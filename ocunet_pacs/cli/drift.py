@@ -106,9 +106,10 @@ def reference(
     from rich.progress import MofNCompleteColumn, Progress
 
     from ocunet_pacs import logs, settings
-    from ocunet_pacs.app.drift_reference import make_reference, write_reference
+    from ocunet_pacs.app.drift_reference import make_reference
     from ocunet_pacs.app.parts import gate_rules, load_predictor
     from ocunet_pacs.app.predict import find_inputs
+    from ocunet_pacs.drift.bundle_reference import write_bundle_reference
 
     loaded = settings.load(config) if config or bundle is None else settings.from_environment()
     logs.configure("error")
@@ -121,7 +122,7 @@ def reference(
         made = make_reference(
             inputs, predictor, gate_rules(loaded), datetime.now(UTC), lambda done: bar.advance(task, done)
         )
-    path = write_reference(chosen.bundle, made, predictor.manifest.weights_sha256)
+    path = write_bundle_reference(chosen.bundle, made, predictor.manifest.weights_sha256)
     typer.echo(f"{path}: of {made.image.photographs} photographs, {made.scores.photographs} of them scored")
 
 

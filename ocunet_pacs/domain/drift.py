@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
+BUNDLE_REFERENCE = "drift.json"
+"""The file in a bundle's folder that says what its own photographs look like."""
 SEEN_EVERY = timedelta(minutes=1)
 """How exactly is kept when a camera was last seen."""
 PATTERN_SIDE = 32

@@ -7,16 +7,23 @@ without the model's code, because the process that compares has none.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ocunet_pacs.domain.drift import BUNDLE_REFERENCE
 from ocunet_pacs.domain.errors import BundleError
 from ocunet_pacs.drift.reference import Reference
+from ocunet_pacs.drift.sample import image_sample, score_sample
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-FILE = "drift.json"
+    from ocunet_pacs.domain.drift import Observed
+
+FEWEST = 100
+"""Photographs that must be scored, or a reference says little."""
 _VERSION = 1
 
 
@@ -26,6 +33,11 @@ class BundleReference:
 
     image: Reference
     scores: Reference
+
+    @classmethod
+    def of(cls, observed: Sequence[Observed], bundle_digest: str) -> BundleReference:
+        """Of photographs, FEWEST or more of which the bundle with this digest scored."""
+        return cls(Reference.of(image_sample(observed)), Reference.of(score_sample(observed, bundle_digest)))
 
     def to_bytes(self, weights_sha256: str) -> bytes:
         """The file, for these weights."""
@@ -40,7 +52,7 @@ class BundleReference:
 
 def read_bundle_reference(bundle: Path) -> BundleReference | None:
     """That of the bundle in this folder; None where it has none. BundleError for a file that is not of its weights."""
-    path = bundle / FILE
+    path = bundle / BUNDLE_REFERENCE
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -56,3 +68,22 @@ def read_bundle_reference(bundle: Path) -> BundleReference | None:
     if (plain["format_version"], plain["weights_sha256"]) != (_VERSION, weights):
         raise BundleError(f"{path}: is of other weights; make it again with ocunet-pacs drift reference")
     return found
+
+
+def write_bundle_reference(bundle: Path, reference: BundleReference, weights_sha256: str) -> Path:
+    """Leave it in the bundle's folder, whole or not at all; where it lies. BundleError.
+
+    Without the pattern: it is one camera's, and a bundle's photographs are of many.
+    """
+    path = bundle / BUNDLE_REFERENCE
+    beside = path.with_suffix(".part")
+    whole = replace(reference, image=replace(reference.image, pattern=None))
+    try:
+        with beside.open("wb") as file:
+            file.write(whole.to_bytes(weights_sha256))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be written: {error.strerror}") from None
+    return path

@@ -1,6 +1,7 @@
 """A model as a folder: `model.safetensors` (numbers, no code) and `manifest.json` (all that goes with them).
 
-Two files more where the bundle is prepared for a fast CPU runtime: see `onnx_network`.
+Two files more where the bundle is prepared for a fast CPU runtime: see `onnx_network`. One more where it is known what
+its own photographs look like: `domain.drift.BUNDLE_REFERENCE`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import structlog
 import torch
 from pydantic import ValidationError
 
+from ocunet_pacs.domain.drift import BUNDLE_REFERENCE
 from ocunet_pacs.domain.errors import BundleError
 from ocunet_pacs.imaging.quality_limits import QualityLimits
 from ocunet_pacs.model.calibration_files import read_calibration, read_thresholds
@@ -68,7 +70,7 @@ def write_bundle(
     check_room(out, overwrite=overwrite)
     own = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     if half:
-        own = _rounded(own, str(out))
+        own = rounded(own, str(out))
     content = safetensors.torch.save(own)
     sealed = manifest.sealed(hashlib.sha256(content).hexdigest())
     files = {WEIGHTS: content, MANIFEST: sealed.to_bytes()}
@@ -221,7 +223,8 @@ def _may_be_half(value: Tensor) -> bool:
     return value.ndim >= 2 and value.is_floating_point() and value.numel() >= _LARGE
 
 
-def _rounded(weights: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
+def rounded(weights: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
+    """The weights as `write_bundle` stores them with `half`. BundleError, which names `where`, if one does not fit."""
     half = {name: value.half() if _may_be_half(value) else value for name, value in weights.items()}
     if problems := [name for name in half if bool(half[name].isinf().any()) and not bool(weights[name].isinf().any())]:
         raise BundleError("\n".join(f"{where}: {name} does not fit into float16: store float32" for name in problems))
@@ -237,7 +240,7 @@ def check_room(out: Path, *, overwrite: bool) -> None:
     found = {path.name for path in out.iterdir()}
     if found and not overwrite:
         raise BundleError(f"{out}: is not empty; name another folder, or ask to overwrite it")
-    if not found <= {WEIGHTS, MANIFEST, ONNX, RUNTIME}:
+    if not found <= {WEIGHTS, MANIFEST, ONNX, RUNTIME, BUNDLE_REFERENCE}:
         raise BundleError(f"{out}: holds other things than a bundle and is not overwritten")
 
 

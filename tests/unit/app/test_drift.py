@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from ocunet_pacs import settings
 from ocunet_pacs.app.drift import drift_report, drift_status, is_due, last_due, observing, watch
-from ocunet_pacs.app.drift_reference import FEWEST, make_reference, write_reference
+from ocunet_pacs.app.drift_reference import make_reference
 from ocunet_pacs.app.gauges import drift_values
 from ocunet_pacs.app.housekeeping import Housekeeping
 from ocunet_pacs.app.parts import gate_rules
@@ -26,7 +26,12 @@ from ocunet_pacs.domain.drift import Camera, watch_nothing
 from ocunet_pacs.domain.errors import BundleError, ConfigError, DatabaseError
 from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.domain.upkeep import TaskRun
-from ocunet_pacs.drift.bundle_reference import BundleReference, read_bundle_reference
+from ocunet_pacs.drift.bundle_reference import (
+    FEWEST,
+    BundleReference,
+    read_bundle_reference,
+    write_bundle_reference,
+)
 from ocunet_pacs.drift.reference import Reference
 from ocunet_pacs.drift.sample import image_sample, score_sample
 from ocunet_pacs.imaging.drawn import draw_fundus
@@ -218,7 +223,7 @@ class TestBundleReference:
     def test_it_comes_back_as_it_was(self, tmp_path: Path) -> None:
         bundle = self.bundle(tmp_path)
         assert read_bundle_reference(bundle) is None
-        path = write_reference(bundle, self.reference(), "w")
+        path = write_bundle_reference(bundle, self.reference(), "w")
         found = read_bundle_reference(bundle)
         assert found is not None
         assert found.to_bytes("w") == path.read_bytes()
@@ -227,7 +232,7 @@ class TestBundleReference:
 
     def test_that_of_other_weights_and_a_damaged_one_are_refused(self, tmp_path: Path) -> None:
         bundle = self.bundle(tmp_path)
-        path = write_reference(bundle, self.reference(), "other")
+        path = write_bundle_reference(bundle, self.reference(), "other")
         with pytest.raises(BundleError, match="is of other weights; make it again"):
             read_bundle_reference(bundle)
         path.write_bytes(path.read_bytes()[:100])
@@ -240,7 +245,7 @@ class TestBundleReference:
     @pytest.mark.parametrize(("shift", "words"), [(0.0, "like its own photographs"), (3.0, "differs in 1 of ")])
     def test_a_camera_is_set_beside_it_from_the_first_night_on(self, tmp_path: Path, shift: float, words: str) -> None:
         bundle = self.bundle(tmp_path)
-        write_reference(bundle, self.reference(shift), "w")
+        write_bundle_reference(bundle, self.reference(shift), "w")
         loaded = settings.from_tree({"model": {"bundle": str(bundle)}})
         site = Clinic(RememberedNights(), 1)
         site.open((CAMERA, measured(), 0.0))
