@@ -34,6 +34,8 @@ from ocunet_pacs.imaging.drawn import draw_fundus
 from ocunet_pacs.imaging.drawn_lesions import Lesion
 from ocunet_pacs.jobs.engine import open_engine
 from ocunet_pacs.jobs.sql import SqlJobs
+from ocunet_pacs.model.manifest import read_manifest
+from ocunet_pacs.model.research import research_bundle
 from ocunet_pacs.model.untrained import write_untrained_bundle
 from ocunet_pacs.report.readable import as_text
 
@@ -63,10 +65,13 @@ def run_demo(photographs: Sequence[Path], bundle: Path | None, out: Path, say: C
     if out.exists() and any(out.iterdir()):
         raise DemoFailed(f"{out}: is not empty; choose another folder with --out, or remove it")
     out.mkdir(parents=True, exist_ok=True)
+    bundle = bundle or research_bundle()
     if bundle is None:
         say("building a bundle with deterministic UNTRAINED weights")
         bundle = out / "bundle"
         write_untrained_bundle(bundle, utc_now())
+    elif read_manifest(bundle).research and not photographs:
+        say("taking the research bundle, made for photographs: what it says of drawn eyes means nothing")
     say("drawing two eyes" if not photographs else f"wrapping {len(photographs)} photographs")
     sent = _study(photographs, out)
     with DemoPacs(out / "pacs") as pacs:

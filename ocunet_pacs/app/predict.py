@@ -62,7 +62,12 @@ class Prediction:
                 }
                 for score in self.image.scores
             },
-            "bundle": {"name": bundle.name, "digest": bundle.digest, "trained": bundle.trained},
+            "bundle": {
+                "name": bundle.name,
+                "digest": bundle.digest,
+                "trained": bundle.trained,
+                "research": bundle.research,
+            },
         }
         if self.image.frame is not None:
             entry["frame"] = self.image.frame

@@ -12,7 +12,10 @@ def demo(
     photographs: Annotated[
         list[Path] | None, typer.Argument(metavar="[PHOTO]...", help="Your own photographs; drawn ones without.")
     ] = None,
-    bundle: Annotated[Path | None, typer.Option("--bundle", help="Model bundle; untrained weights without it.")] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", help="Model bundle; without: the research bundle, or UNTRAINED weights."),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for everything it writes.")] = Path("demo-out"),
 ) -> None:
     """Run the whole product here: daemon, camera, PACS; print the report and write DICOM, HTML and PNG."""

@@ -41,6 +41,7 @@ def import_(
     untrained: Annotated[
         bool, typer.Option("--untrained", help="Mark the weights as untrained, whatever the checkpoint says.")
     ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
 ) -> None:
     """Make a bundle from a checkpoint that OcuNet wrote. Nothing in the checkpoint is executed."""
     from ocunet_pacs.model.bundle import import_checkpoint
@@ -53,10 +54,26 @@ def import_(
         operating_points=_points(operating_point or []),
         name=name,
         untrained=untrained,
+        overwrite=overwrite,
         now=datetime.now(UTC),
     )
     state = "calibrated" if manifest.calibrated else "NOT CALIBRATED"
     typer.echo(f"{out}: {manifest.name}, {_training(manifest)}, {state}, {manifest.digest}")
+
+
+@app.command()
+def research(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder that becomes the bundle.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle that is there.")] = False,
+    prepare: Annotated[
+        bool, typer.Option("--prepare/--no-prepare", help="Make the files of the fast CPU runtime.")
+    ] = True,
+) -> None:
+    """Copy the research bundle that this release may ship, for a daemon to serve. `model import` replaces it."""
+    from ocunet_pacs.model.research import copy_research_bundle
+
+    manifest = copy_research_bundle(out, overwrite=overwrite, prepare=prepare)
+    typer.echo(f"{out}: {manifest.name}, {_training(manifest)}, {manifest.digest}")
 
 
 @app.command()
@@ -104,7 +121,9 @@ def _points(options: list[str]) -> dict[str, Path]:
 
 
 def _training(manifest: Manifest) -> str:
-    return "trained" if manifest.trained else "UNTRAINED"
+    if not manifest.trained:
+        return "UNTRAINED"
+    return "trained, for research only" if manifest.research else "trained"
 
 
 def _facts(manifest: Manifest) -> Table:

@@ -29,15 +29,21 @@ def predict(
     ] = "",
     config: ConfigOption = None,
 ) -> None:
-    """Analyse photographs or DICOM files without a daemon. Works on any bundle, and says UNTRAINED where it is."""
+    """Analyse photographs or DICOM files without a daemon. Works on any bundle, and says UNTRAINED where it is.
+
+    Without --bundle, on a machine that has neither settings nor a bundle in the usual place, the research bundle
+    answers, where this release ships one.
+    """
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress
 
     from ocunet_pacs import logs, settings
     from ocunet_pacs.domain.errors import ConfigError
+    from ocunet_pacs.model.research import research_bundle
 
+    shipped = None if bundle or config or settings.is_configured() else research_bundle()
     try:
-        loaded = settings.load(config) if config or bundle is None else settings.from_environment()
+        loaded = settings.load(config) if config or not (bundle or shipped) else settings.from_environment()
     except ConfigError as error:
         hint = () if bundle else ("without settings, --bundle DIR names the model",)
         raise ConfigError([*error.problems, *hint]) from None
@@ -48,10 +54,14 @@ def predict(
     from ocunet_pacs.app.parts import gate_rules, load_predictor, report_settings
 
     inputs = app.find_inputs(paths)
+    if shipped and "bundle" not in loaded.model.model_fields_set and not loaded.model.bundle.exists():
+        bundle = shipped
     chosen = loaded.model.model_copy(update={"allow_untrained": True, **({"bundle": bundle} if bundle else {})})
     predictor = load_predictor(loaded.model_copy(update={"model": chosen}))
     if not predictor.bundle.trained:
         typer.echo(f"bundle {predictor.bundle.name} is UNTRAINED: what follows is noise, not a reading", err=True)
+    if predictor.bundle.research:
+        typer.echo(f"bundle {predictor.bundle.name} is for research only; {_silent(predictor.bundle)}", err=True)
     console = Console(stderr=True)
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console, transient=True) as bar:
         task = bar.add_task("reading", total=len(inputs))
@@ -86,4 +96,11 @@ def _print(predictions: list[Prediction], bundle: BundleRef) -> None:
             typer.echo(f"  above threshold: {score_words(score)}")
         if image.assessed and not image.positives:
             typer.echo("  no label above its threshold")
-    typer.echo(f"model {bundle.name} {bundle.digest[:12]}{'' if bundle.trained else ' UNTRAINED'}; not a diagnosis")
+    what = "" if bundle.trained else " UNTRAINED"
+    what += ", for research only" if bundle.research else ""
+    typer.echo(f"model {bundle.name} {bundle.digest[:12]}{what}; not a diagnosis")
+
+
+def _silent(bundle: BundleRef) -> str:
+    """Of which labels it knows nothing."""
+    return f"it has no opinion on {', '.join(bundle.missing_labels)}" if bundle.missing_labels else "it has all labels"

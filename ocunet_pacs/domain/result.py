@@ -37,6 +37,8 @@ class BundleRef:
     missing_labels: tuple[str, ...] = ()
     label_temperatures: tuple[tuple[str, float], ...] = ()
     """Labels with a temperature of their own; `temperature` is that of the others."""
+    research: bool = False
+    """For research only: whatever these weights say says so first."""
 
     def temperature_of(self, label: str) -> float:
         """What the label's logit is divided by."""

@@ -33,7 +33,7 @@ WEIGHTS: Final = "model.safetensors"
 DEFAULT_POINT: Final = "default"
 """The name of the operating point that `Manifest.thresholds` are."""
 _DIGESTS: Final = {"weights_sha256", "bundle_sha256"}
-_ABSENT_WHEN_EMPTY: Final = ("label_temperatures", "operating_points", "quality")
+_ABSENT_WHEN_EMPTY: Final = ("label_temperatures", "operating_points", "quality", "research")
 
 
 def _read_spec(value: object) -> PreprocessSpec:
@@ -78,8 +78,9 @@ class Manifest(_Strict):
 
     `label_temperatures` are those of labels that have one of their own; the others have `temperature`.
     `calibrated`: temperature and thresholds were fitted to this model. `trained`: the weights come out of a training
-    run. `operating_points` are thresholds under other names ("screening"), of which a site may choose one; `quality`
-    are the limits of a gradable photograph. The two digests are empty until the bundle is written (`sealed`).
+    run. `research`: they are for research only, and whatever they say says so first. `operating_points` are thresholds
+    under other names ("screening"), of which a site may choose one; `quality` are the limits of a gradable photograph.
+    The two digests are empty until the bundle is written (`sealed`).
     """
 
     format_version: Literal[1] = 1
@@ -95,6 +96,7 @@ class Manifest(_Strict):
     quality: dict[str, Any] = {}
     calibrated: bool
     trained: bool
+    research: bool = False
     provenance: Provenance = Provenance()
     weights_sha256: str = ""
     bundle_sha256: str = ""

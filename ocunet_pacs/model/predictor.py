@@ -107,6 +107,7 @@ class Predictor:
             self._operating_point,
             made.missing_labels,
             tuple((label, made.label_temperatures[label]) for label in made.labels if label in made.label_temperatures),
+            made.research,
         )
 
     @property

@@ -53,11 +53,11 @@ def derived_image(
     ds.ConversionType = "WSD"
     ds.SeriesDescriptionCodeSequence = [codes.concept(codes.VISUAL_EXPLANATION)]
     ds.InstanceNumber = image.ordinal if image.frame is None else image.ordinal * 1000 + image.frame
-    ds.ContentQualification = settings.content_qualification
+    ds.ContentQualification = wording.qualification(bundle, settings)
     ds.RecognizableVisualFeatures = "NO"
-    untrained = "" if bundle.trained else "UNTRAINED. "
+    what = "".join([*([] if bundle.trained else ["UNTRAINED. "]), *(["RESEARCH BUNDLE. "] if bundle.research else [])])
     words = "; ".join(wording.score_words(score) for score in labels)
-    ds.ImageComments = f"{untrained}{wording.place(image)}: {words}. Not a diagnosis, not verified."
+    ds.ImageComments = f"{what}{wording.place(image)}: {words}. Not a diagnosis, not verified."
     _refer(ds, image)
     _inherit_loss(ds, origin)
     _locate(ds, image, origin)

@@ -144,7 +144,7 @@ def _device(result: StudyResult, report: Dataset, report_settings: ReportSetting
 
 
 def _device_words(bundle: BundleRef) -> list[str]:
-    return [*([] if bundle.trained else [wording.UNTRAINED]), wording.model_words(bundle), wording.DISCLAIMER]
+    return [*wording.warnings(bundle), wording.model_words(bundle), wording.DISCLAIMER]
 
 
 def _diagnostic_report(shared: Shared, report: Dataset, results: Sequence[Made]) -> Made:

@@ -177,6 +177,8 @@ def set_equipment(
     versions = [software_version, f"{bundle.name} {bundle.digest[:12]}"[:64]]
     if not bundle.trained:
         versions.append("UNTRAINED WEIGHTS")
+    if bundle.research:
+        versions.append("RESEARCH BUNDLE")
     ds.Manufacturer = MANUFACTURER
     ds.ManufacturerModelName = MODEL_NAME
     ds.DeviceSerialNumber = bundle.digest[:16]

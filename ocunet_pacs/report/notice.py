@@ -77,9 +77,9 @@ def build_notice(
         "revision": result.revision,
         "made": now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "software": f"{MODEL_NAME} {software_version}, model {result.bundle.name} {result.bundle.digest[:12]}",
-        "content_qualification": settings.content_qualification,
+        "content_qualification": wording.qualification(result.bundle, settings),
         "trained": result.bundle.trained,
-        "disclaimer": wording.DISCLAIMER if result.bundle.trained else f"{wording.UNTRAINED} {wording.DISCLAIMER}",
+        "disclaimer": " ".join([*wording.warnings(result.bundle), wording.DISCLAIMER]),
     }
     return json.dumps(notice, ensure_ascii=False, indent=2).encode() + b"\n"
 

@@ -9,7 +9,7 @@ from ocunet_pacs.domain.study import Laterality, ReasonCode
 from ocunet_pacs.report import ordering
 from ocunet_pacs.report.codes import label_of
 from ocunet_pacs.report.eyes import by_reasons, eyes
-from ocunet_pacs.report.wording import BELOW, DISCLAIMER, model_words, percent, place, places
+from ocunet_pacs.report.wording import BELOW, DISCLAIMER, model_words, percent, place, places, qualification
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ QUALITY = "exposure, focus and field were checked by software and passed; its li
 def remarks(result: StudyResult, settings: ReportSettings, software_version: str) -> list[str]:
     """Most important first: what this is, what was not assessed, what contradicts itself, quality, limits, model."""
     images = ordering.by_eye(result.images)
-    lines = [DISCLAIMER + (" For research use." if settings.content_qualification == "RESEARCH" else "")]
+    lines = [DISCLAIMER + (" For research use." if qualification(result.bundle, settings) == "RESEARCH" else "")]
     lines += [not_assessed(same) for eye in eyes(images) for same in by_reasons(eye.missed)]
     lines += [context(i) for i in images if i.is_context]
     lines += [words for i in images if (words := contradiction(i, settings) or flag_missing(i, settings))]

@@ -22,10 +22,11 @@ def _leads_with_urgency(said: Said) -> bool:
 
 
 def _warns_first(read: Object) -> bool:
-    if "UNTRAINED WEIGHTS" not in read.ds.get("SoftwareVersions", ()):
-        return True
+    versions = read.ds.get("SoftwareVersions", ())
     said = [item.text for item in read.said.root.children if item.value_type == "TEXT" and item.relation == "CONTAINS"]
-    return said[0] == wording.UNTRAINED
+    warnings = {"UNTRAINED WEIGHTS": wording.UNTRAINED, "RESEARCH BUNDLE": wording.RESEARCH}
+    due = [words for mark, words in warnings.items() if mark in versions]
+    return said[: len(due)] == due
 
 
 def _names_the_model(said: Said) -> bool:
@@ -101,7 +102,12 @@ CONCLUSIONS = (
         "promise: which model spoke",
         true_of=lambda read: _names_the_model(read.said),
     ),
-    Rule("W04", "untrained weights are called so before anything else", "promise", true_of=_warns_first),
+    Rule(
+        "W04",
+        "untrained weights, and a research bundle, are called so before anything else",
+        "promise",
+        true_of=_warns_first,
+    ),
     Rule(
         "W05",
         "contradictions are stated in words",

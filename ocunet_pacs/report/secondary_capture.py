@@ -157,9 +157,15 @@ def _picture(
             *((f"This model has no opinion on: {silent}.",) if silent else ()),
             f"Model {bundle.name} \u00b7 bundle {bundle.digest[:12]} \u00b7 operating point {bundle.operating_point}",
         ),
-        warning="" if bundle.trained else "UNTRAINED MODEL: probabilities and colours are meaningless",
+        warning=_warning(bundle),
     )
     return paint(photograph.shown, panels, photograph.crop, caption, rows_of(image, settings))
+
+
+def _warning(bundle: BundleRef) -> str:
+    if not bundle.trained:
+        return "UNTRAINED MODEL: probabilities and colours are meaningless"
+    return "RESEARCH BUNDLE: not made for clinical use" if bundle.research else ""
 
 
 def _describe(ds: Dataset, bundle: BundleRef, settings: ReportSettings) -> None:

@@ -111,7 +111,7 @@ def _describe(ds: Dataset, result: StudyResult, settings: ReportSettings, form: 
     ds.CompletionFlag = "COMPLETE"
     ds.VerificationFlag = "UNVERIFIED"
     ds.PreliminaryFlag = "PRELIMINARY"
-    ds.ContentQualification = settings.content_qualification
+    ds.ContentQualification = wording.qualification(result.bundle, settings)
     ds.PerformedProcedureCodeSequence = []
     if result.predecessor is not None:
         earlier = result.predecessor
@@ -123,7 +123,7 @@ def _describe(ds: Dataset, result: StudyResult, settings: ReportSettings, form: 
 
 def _root(context: GroupContext) -> ContentItem:
     result, settings = context.result, context.settings
-    warnings = [] if result.bundle.trained else [wording.UNTRAINED]
+    warnings = wording.warnings(result.bundle)
     if result.patient_conflict:
         warnings.append(wording.OTHER_PATIENT)
     children = [

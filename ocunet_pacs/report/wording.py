@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 
     from ocunet_pacs.domain.result import BundleRef, ImageResult, LabelScore
     from ocunet_pacs.domain.study import Reason
+    from ocunet_pacs.report.report_settings import ReportSettings
 
 UNTRAINED = (
     "UNTRAINED MODEL: the weights were not trained. Every probability in this document is meaningless; "
     "it shows that the software works and nothing else. Do not use it for any patient."
+)
+RESEARCH = (
+    "RESEARCH BUNDLE: its weights were learned from public photographs, for research only. They were not made for "
+    "clinical use. Do not use this document for any patient."
 )
 IN_SHORT = "Decision support: a label above its threshold is a reason to look, not a diagnosis."
 DISCLAIMER = (
@@ -104,6 +109,16 @@ def _frames(numbers: Sequence[int]) -> str:
 def score_words(score: LabelScore) -> str:
     """One label: name, probability, threshold."""
     return f"{label_of(score.label).display} {percent(score.probability)} (threshold {percent(score.threshold)})"
+
+
+def warnings(bundle: BundleRef) -> list[str]:
+    """What must be read before anything that these weights say."""
+    return [*([] if bundle.trained else [UNTRAINED]), *([RESEARCH] if bundle.research else [])]
+
+
+def qualification(bundle: BundleRef, settings: ReportSettings) -> str:
+    """Content Qualification (0018,9004): a research bundle's results are for research, whatever the site's are."""
+    return "RESEARCH" if bundle.research else settings.content_qualification
 
 
 def model_words(bundle: BundleRef, software_version: str = "") -> str:

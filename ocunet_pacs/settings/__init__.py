@@ -14,8 +14,26 @@ Values are never repeated in an error: a wrong key may hold a password.
     changing.py    what a running process takes up of settings that changed
 """
 
-from ocunet_pacs.settings.reading import DEFAULT_PATH, ENV_PREFIX, PATH_VARIABLE, from_environment, from_tree, load
+from ocunet_pacs.settings.reading import (
+    DEFAULT_PATH,
+    ENV_PREFIX,
+    PATH_VARIABLE,
+    from_environment,
+    from_tree,
+    is_configured,
+    load,
+)
 from ocunet_pacs.settings.sample import sample
 from ocunet_pacs.settings.tree import Settings
 
-__all__ = ["DEFAULT_PATH", "ENV_PREFIX", "PATH_VARIABLE", "Settings", "from_environment", "from_tree", "load", "sample"]
+__all__ = [
+    "DEFAULT_PATH",
+    "ENV_PREFIX",
+    "PATH_VARIABLE",
+    "Settings",
+    "from_environment",
+    "from_tree",
+    "is_configured",
+    "load",
+    "sample",
+]

@@ -38,6 +38,11 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     return _validate(tree, problems)
 
 
+def is_configured(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether this machine has settings: `$OCUNET_PACS_CONFIG` names a file, or one lies at its usual place."""
+    return PATH_VARIABLE in (os.environ if environ is None else environ) or Path(DEFAULT_PATH).exists()
+
+
 def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings for a command that needs no file: defaults and environment variables. ConfigError as in `load`."""
     tree: dict[str, Any] = {}

@@ -40,6 +40,7 @@ STUDY = derive_uid("test study")
 SERIES = derive_uid("test series")
 NOW = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
 TRAINED = BundleRef("ocunet-v4", "3c505aa6" * 8, trained=True, temperature=1.1926)
+RESEARCH = BundleRef("research bundle", "cd56ef78" * 8, trained=True, temperature=1.0, research=True)
 UNTRAINED = BundleRef("ocunet-untrained", "ab12cd34" * 8, trained=False, temperature=1.0)
 
 

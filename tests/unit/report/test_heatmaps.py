@@ -27,6 +27,7 @@ from ocunet_pacs.report.report_settings import ReportSettings
 from ocunet_pacs.report.reporter import Reports
 from tests.unit.report.made import (
     NOW,
+    RESEARCH,
     SERIES,
     STUDY,
     TRAINED,
@@ -239,7 +240,7 @@ def test_uids_depend_on_image_frame_bundle_and_settings_only(tmp_path: Path) -> 
     assert second.series_instance_uid == first.series_instance_uid
 
 
-def test_untrained_is_said_in_red_letters(tmp_path: Path) -> None:
+def test_untrained_and_for_research_only_are_said_in_red_letters(tmp_path: Path) -> None:
     one = image(1, DR=0.9)
     source = photograph(tmp_path / "1", 1)
 
@@ -251,6 +252,7 @@ def test_untrained_is_said_in_red_letters(tmp_path: Path) -> None:
 
     assert red(TRAINED) == 0
     assert red(UNTRAINED) > 300
+    assert red(RESEARCH) > 300
 
 
 def test_one_panel_for_each_label_up_to_the_limit(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from ocunet_pacs.report.said import Statement
 from ocunet_pacs.report.wording import IN_SHORT
 from tests.unit.report.made import (
     NOW,
+    RESEARCH,
     STUDY,
     TRAINED,
     UNTRAINED,
@@ -324,6 +325,18 @@ def test_untrained_stands_on_its_face(tmp_path: Path) -> None:
     assert "UNTRAINED" in (value_of(ds, codes.DEVICE_OBSERVER_NAME) or "")
     trained = read(reports.report(*mixed(tmp_path, reports)[:3]))
     assert "UNTRAINED" not in texts(trained)
+
+
+def test_a_research_bundle_says_so_first_and_qualifies_its_report_whatever_the_site_says(tmp_path: Path) -> None:
+    reports = reporter(content_qualification="PRODUCT")
+    ds = read(reports.report(*mixed(tmp_path, reports, RESEARCH)[:3]))
+    first_text = next(i for i in ds.ContentSequence if i.ValueType == "TEXT" and i.RelationshipType == "CONTAINS")
+    assert first_text.TextValue.startswith("RESEARCH BUNDLE")
+    assert ds.ContentQualification == "RESEARCH"
+    assert "For research use." in texts(ds)
+    trained = read(reports.report(*mixed(tmp_path, reports)[:3]))
+    assert trained.ContentQualification == "PRODUCT"
+    assert "RESEARCH" not in texts(trained)
 
 
 def test_patient_and_study_are_the_photographs(tmp_path: Path) -> None:
