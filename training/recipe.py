@@ -4,8 +4,10 @@ A bundle's manifest holds the digest of the recipe that made it, so that a figur
 """
 # Annotations are evaluated by pydantic, so this module does not postpone them.
 
+import copy
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -54,7 +56,7 @@ class Data(_Section):
         Field(description="side of the cached pictures in pixels; auto: the network's; larger keeps detail for zooms"),
     ] = "auto"
     workers: Annotated[
-        int | Literal["auto"], Field(description="processes that prepare and augment; auto: one a processor")
+        int | Literal["auto"], Field(description="processes that read, prepare and augment; auto: one a processor")
     ] = "auto"
 
     @model_validator(mode="after")
@@ -180,6 +182,29 @@ class Calibration(_Section):
     ] = ()
 
 
+class Export(_Section):
+    """How the bundle is written, once it is calibrated."""
+
+    half: Annotated[
+        bool, Field(description="large weights as float16: half the size; refused where a probability moves by 0.005")
+    ] = False
+    prepare: Annotated[
+        bool, Field(description="the fast CPU runtime's files too: more than the weights; a bundle is good without")
+    ] = True
+    drift: Annotated[
+        bool, Field(description="what the validation photographs look like, for the drift watch; takes 100 of them")
+    ] = True
+
+
+class Evaluation(_Section):
+    """What is asked besides how good the bundle is on the test split."""
+
+    without: Annotated[
+        tuple[str, ...],
+        Field(description="sources, for each of which another network is trained that never saw one of its pictures"),
+    ] = ()
+
+
 class Recipe(_Section):
     """All of it. Equal recipes on equal data, on one device, give equal weights."""
 
@@ -199,6 +224,11 @@ class Recipe(_Section):
     augmentation: Augmentation = Augmentation()
     optimisation: Optimisation = Optimisation()
     calibration: Calibration = Calibration()
+    export: Export = Export()
+    evaluation: Evaluation = Evaluation()
+    research: Annotated[
+        bool, Field(description="for research only: reports and heatmaps of this bundle say so before anything else")
+    ] = False
     notes: Annotated[
         dict[str, str], Field(description="whatever the model card should say: data, terms, known failures")
     ] = {}
@@ -224,10 +254,18 @@ class Recipe(_Section):
         return self
 
 
-def read_recipe(path: Path | None) -> Recipe:
-    """The recipe in a YAML file; OcuNet's where `path` is None. RecipeError lists every problem."""
-    if path is None:
-        return Recipe()
+def read_recipe(path: Path | None, changes: Sequence[str] = ()) -> Recipe:
+    """The recipe in a YAML file; OcuNet's where `path` is None. RecipeError lists every problem.
+
+    `changes` are made to it: `section.key=value`, or `key=value`, with the value in YAML.
+    """
+    content, where = ({}, "recipe") if path is None else (_content(path), path.name)
+    if changes and isinstance(content, dict):
+        content = _changed(content, changes)
+    return recipe_of(content, where)
+
+
+def _content(path: Path) -> object:
     try:
         content = yaml.safe_load(path.read_bytes())
     except OSError as error:
@@ -236,7 +274,26 @@ def read_recipe(path: Path | None) -> Recipe:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise RecipeError([f"{path}: not valid YAML{where}"]) from None
-    return recipe_of({} if content is None else content, path.name)
+    return {} if content is None else content
+
+
+def _changed(content: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """A copy of the nested mappings with the changes made; whether there are such keys is for the recipe to say."""
+    changed = copy.deepcopy(content)
+    for change in changes:
+        path, equals, text = change.partition("=")
+        *sections, key = path.strip().split(".")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            equals = ""
+        place = changed
+        for section in sections:
+            place = place.setdefault(section, {}) if isinstance(place, dict) else {}
+        if not (equals and key and isinstance(place, dict)):
+            raise RecipeError([f"{change}: expected section.key=value, as optimisation.ema=0.9998"])
+        place[key] = value
+    return changed
 
 
 def recipe_of(content: object, where: str) -> Recipe:

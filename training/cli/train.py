@@ -21,12 +21,18 @@ if TYPE_CHECKING:
 INTERRUPTED: Final = 75
 """Exit status of a run that a signal stopped: the same command with --resume goes on (sysexits' EX_TEMPFAIL)."""
 
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A change to the recipe: optimisation.ema=0.9998. Repeatable."),
+]
+
 
 def train(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="YAML; see `ocunet-train recipe`.")],
     manifest: Annotated[Path, typer.Option("--manifest", metavar="CSV", help="Rows with their splits.")],
     cache: Annotated[Path, typer.Option("--cache", metavar="DIR", help="Prepared pictures; filled where they miss.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The run's folder: checkpoints, logs, history.")],
+    changes: SetOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out; begin where there is none.")
     ] = False,
@@ -49,7 +55,7 @@ def train(
     from training.learning.stopping import stop_on_signals
     from training.recipe import read_recipe
 
-    chosen, rows = read_recipe(recipe), read_manifest(manifest)
+    chosen, rows = read_recipe(recipe, changes or ()), read_manifest(manifest)
     console = Console(stderr=True)
     with joined(device) as (world, place):
         with _filling(console, shown=world.first) as progress:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from math import nan
 from typing import TYPE_CHECKING, Final
 
 from ocunet_pacs.domain.labels import BY_NAME, LABELS
 from training.corpora.listing import number_of, some
+from training.metrics.ranking import auroc_by_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,31 +85,13 @@ def warnings(manifest: Manifest) -> list[str]:
     ]
 
 
-def source_auroc(counts: Sequence[Count]) -> float:
-    """The AUROC of a reader who sees only which source a picture is from, and knows each source's share of positives.
-
-    `counts` are one label's, a source each; nan where there is no positive or no negative. 0.5 means that the source
-    says nothing of the label.
-    """
-    by_share = sorted(
-        (one for one in counts if one.positive + one.negative),
-        key=lambda one: one.positive / (one.positive + one.negative),
-    )
-    below = won = 0.0
-    for one in by_share:
-        won += one.positive * (below + one.negative / 2)
-        below += one.negative
-    pairs = sum(one.positive for one in by_share) * below
-    return won / pairs if pairs else nan
-
-
 def _shortcuts(sources: Sequence[SourceCount]) -> Iterator[str]:
     """Labels that can be told from the source, and those that only one source has."""
     single = []
     for label in _seen(sources):
         by_source = {one.source: one.labels[label] for one in sources if label in one.labels}
         positive = [source for source, count in by_source.items() if count.positive]
-        auroc = source_auroc(list(by_source.values()))
+        auroc = auroc_by_part([(one.positive, one.negative) for one in by_source.values()])
         if auroc > _GIVEN_AWAY:
             yield (
                 f"{label}: the source alone gives it away (AUROC {auroc:.2f} without a look at a picture; positive in "

@@ -40,7 +40,8 @@ class PhotoFacts:
     """What is known of one photograph besides its scores.
 
     `reasons` say why the daemon would not score it, and are empty where it would; `quality` holds what was measured, by
-    name (see `imaging.quality.Quality`), empty where it could not be decoded. `width` and `height` are pixels.
+    name (see `imaging.quality.Quality`), empty where it could not be decoded; `appearance` what the drift watch would
+    note (see `imaging.appearance`), empty as well where the bundle has no limits. `width` and `height` are pixels.
     """
 
     key: str
@@ -48,6 +49,7 @@ class PhotoFacts:
     quality: tuple[tuple[str, float], ...] = ()
     width: int = 0
     height: int = 0
+    appearance: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +82,9 @@ class _Road:
         except BadInput as error:
             return Prepared(PhotoFacts(job.key, (error.reason,)), None)
         quality = photograph.quality or measure(photograph.shown).items()
-        facts = PhotoFacts(job.key, photograph.reasons, quality, photograph.width, photograph.height)
+        facts = PhotoFacts(
+            job.key, photograph.reasons, quality, photograph.width, photograph.height, photograph.appearance
+        )
         if facts.reasons:
             return Prepared(facts, None)
         return Prepared(

@@ -1,9 +1,9 @@
 """Whether a network may have learned where a photograph comes from instead of what it shows.
 
 Data sets are often of one disease each, by one camera. A network that tells the cameras apart then scores well and
-knows nothing. Three signs are looked for: a label whose positives all come from one source; a score that orders
-photographs well across sources and badly within them; and absent labels that score higher in one source than in
-another.
+knows nothing. Four signs are looked for: a label whose positives all come from one source; one that the source alone
+gives away; a score that orders photographs well across sources and badly within them; and absent labels that score
+higher in one source than in another.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.metrics.ranking import auroc
+from training.metrics.ranking import auroc, auroc_by_part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +74,15 @@ def auroc_within(judged: Judged, groups: Sequence[str], label: str) -> float:
             ordered += some * auroc(truth, judged.logits[here, column])
             pairs += some
     return ordered / pairs if pairs else np.nan
+
+
+def auroc_by_source(judged: Judged, sources: Sequence[str], label: str) -> float:
+    """The AUROC that the source alone gives: of a reader who sees no picture, only where each is from."""
+    column = judged.labels.index(label)
+    known, of = judged.known[:, column], np.asarray(sources)
+    there = judged.targets[:, column] > 0.5
+    parts = [known & (of == one) for one in dict.fromkeys(sources)]
+    return auroc_by_part([(int((part & there).sum()), int((part & ~there).sum())) for part in parts])
 
 
 def absent_scores(judged: Judged, sources: Sequence[str]) -> list[Absent]:

@@ -21,6 +21,7 @@ from training.evaluation.shortcuts import (
     Absent,
     Healthy,
     absent_scores,
+    auroc_by_source,
     auroc_within,
     healthy_photographs,
     positive_sources,
@@ -96,6 +97,7 @@ class LabelSummary:
     refused_positives: int
     sensitivity_with_refused: float
     auroc_within_sources: float
+    auroc_by_source: float
     positive_sources: dict[str, int]
     one_source: bool
     few: bool
@@ -227,6 +229,7 @@ def _labels(judgement: Judgement, sources: Sequence[str], drawn: dict[str, Inter
                 refused_positives=lost,
                 sensitivity_with_refused=counted.true_positives / with_label if with_label else math.nan,
                 auroc_within_sources=auroc_within(judged, sources, label),
+                auroc_by_source=auroc_by_source(judged, sources, label),
                 positive_sources=come_from,
                 one_source=several and len(come_from) == 1,
                 few=min(counted.positives, counted.negatives) < FEW,

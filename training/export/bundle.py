@@ -115,6 +115,7 @@ def _manifest(recipe: Recipe, labels: Sequence[str], learned: Learned, fitted: F
             quality=QualityLimits().to_dict(),
             calibrated=fitted.calibrated,
             trained=learned.epoch >= 1,
+            research=recipe.research,
             provenance=Provenance(
                 epoch=learned.epoch,
                 metrics={name: float(value) for name, value in learned.metrics.items() if math.isfinite(value)},

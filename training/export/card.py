@@ -7,6 +7,7 @@ bundle's folder holds its own files only.
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Final
 
 from ocunet_pacs.domain.labels import BY_NAME
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ocunet_pacs.model.manifest import Manifest
-    from training.export.evaluated import Evaluated
+    from training.export.evaluated import Evaluated, Without
     from training.export.record import Known
 
 _INTENDED: Final = "intended use"
@@ -36,6 +37,10 @@ _LIMITS: Final = (
     "Anything but colour fundus photographs; others are refused where their pixels show what they are.",
 )
 _NO_FAILURES: Final = "None were recorded, which does not mean that there are none."
+_WITHOUT: Final = (
+    "AUROC on a source's test photographs: of this bundle, which learned from the source, and of another network by "
+    "the same recipe that never saw a photograph of it. The difference is what knowing the source is worth."
+)
 _FIGURES: Final = {
     "average_precision": "average precision",
     "auroc": "AUROC",
@@ -46,8 +51,8 @@ _FIGURES: Final = {
 }
 
 
-def model_card(manifest: Manifest, evaluated: Evaluated | None = None) -> str:
-    """The card. RunError where `evaluated` is of another bundle."""
+def model_card(manifest: Manifest, evaluated: Evaluated | None = None, without: Sequence[Without] = ()) -> str:
+    """The card; `without` is what was found without some of the sources. RunError where `evaluated` is of another."""
     if evaluated and evaluated.bundle_sha256 not in {"", manifest.digest}:
         raise RunError(
             f"the evaluation is of another bundle (digest {evaluated.bundle_sha256[:12]}, this one has "
@@ -63,6 +68,7 @@ def model_card(manifest: Manifest, evaluated: Evaluated | None = None) -> str:
         _labels(manifest),
         _training_data(record, notes),
         _metrics(manifest, evaluated),
+        _shortcuts(evaluated, without),
         _thresholds(manifest, record),
         [
             "## Known failures",
@@ -91,6 +97,8 @@ def _status(manifest: Manifest) -> list[str]:
     said = []
     if not manifest.trained:
         said.append("**The weights are untrained: every result of this bundle means nothing.**")
+    if manifest.research:
+        said.append("**For research only, not for clinical use. Reports and heatmaps of this bundle say so.**")
     if not manifest.calibrated:
         said.append("**Temperature and thresholds were not fitted to these weights.**")
     return said
@@ -169,6 +177,40 @@ def _metrics(manifest: Manifest, evaluated: Evaluated | None) -> list[str]:
         ]
         said += ["By source:", _table(("source", "photographs", "mean average precision", "mean AUROC"), parts)]
     return said
+
+
+def _shortcuts(evaluated: Evaluated | None, without: Sequence[Without]) -> list[str]:
+    """Whether the source of a photograph may have been learned instead of what it shows."""
+    said = []
+    if evaluated and len(evaluated.sources) > 1:
+        rows = [
+            (label, *(str(one) for one in (of.figures.get("auroc", Figure()), of.within_sources, of.by_source)))
+            for label, of in evaluated.labels.items()
+        ]
+        said += [
+            "A label that the source alone gives away is worth what it is worth within a source.",
+            _table(("label", "AUROC", "within sources", "of the source alone"), rows),
+        ]
+    if evaluated and evaluated.healthy:
+        healthy = [
+            (one.source, str(one.photographs), "" if math.isnan(share := one.alarmed.value) else f"{share:.1%}")
+            for one in evaluated.healthy
+        ]
+        said += [
+            "Photographs that show nothing, and how often a label is called on them all the same:",
+            _table(("source", "photographs", "with a label called"), healthy),
+        ]
+    if without:
+        others = [
+            (of.source, one.label, f"{one.positives} / {one.negatives}", *map(str, (one.within, one.without, one.lead)))
+            for of in without
+            for one in of.labels
+        ]
+        said += [
+            _WITHOUT,
+            _table(("source", "label", "positive / negative", "this bundle", "without it", "difference"), others),
+        ]
+    return ["## Shortcuts", *said] if said else []
 
 
 def _thresholds(manifest: Manifest, record: Record) -> list[str]:

@@ -1,4 +1,7 @@
-"""An evaluation's `report.json` as far as a model card needs it; whatever else it holds or lacks does no harm."""
+"""What a model card needs of an evaluation's `report.json`, and what was found without a source.
+
+Whatever else the report holds or lacks does no harm.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +41,10 @@ class LabelFigures:
     positives: int
     negatives: int
     figures: Mapping[str, Figure]
+    within_sources: Figure = Figure()
+    """AUROC among photographs of the same source."""
+    by_source: Figure = Figure()
+    """AUROC of a reader who sees only where a photograph is from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,41 @@ class Part:
     scored: int
     mean_average_precision: Figure
     mean_auroc: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Healthy:
+    """Photographs of a source that show nothing, and the share of them on which a label is called all the same."""
+
+    source: str
+    photographs: int
+    alarmed: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutLabel:
+    """One label's AUROC on a source's test photographs.
+
+    Of the bundle (`within`), of a network that never saw a photograph of the source (`without`), and the first's
+    `lead`.
+    """
+
+    label: str
+    positives: int
+    negatives: int
+    within: Figure
+    without: Figure
+    lead: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """One source. `labels` are those of which it has test photographs with and without."""
+
+    source: str
+    photographs: int
+    groups: int
+    labels: tuple[WithoutLabel, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +106,7 @@ class Evaluated:
     means: Mapping[str, Figure]
     labels: Mapping[str, LabelFigures]
     sources: tuple[Part, ...]
+    healthy: tuple[Healthy, ...] = ()
 
 
 def read_evaluated(path: Path) -> Evaluated:
@@ -91,12 +134,41 @@ def read_evaluated(path: Path) -> Evaluated:
         means={name: _figure(value) for name, value in _mapping(report.get("means")).items()},
         labels=labels,
         sources=tuple(_part(part) for cut in cuts for part in _mappings(cut.get("slices"))),
+        healthy=tuple(
+            Healthy(str(one.get("source", "")), _count(one, "photographs"), _figure(one.get("alarmed")))
+            for one in _mappings(report.get("healthy"))
+        ),
     )
+
+
+def read_without(path: Path) -> tuple[Without, ...]:
+    """What a run found without some of its sources, as `training.crossed` writes it. RunError."""
+    try:
+        found = json.loads(path.read_bytes())
+        return tuple(
+            Without(one["source"], one["photographs"], one["groups"], tuple(map(_without_label, one["labels"])))
+            for one in found
+        )
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, TypeError, KeyError):
+        raise RunError(f"{path}: is not what a run without a source leaves") from None
+
+
+def _without_label(one: Mapping[str, Any]) -> WithoutLabel:
+    figures = (_figure(one[name]) for name in ("within", "without", "lead"))
+    return WithoutLabel(one["label"], one["positives"], one["negatives"], *figures)
 
 
 def _label(one: Mapping[str, Any]) -> LabelFigures:
     figures = {name: _figure(value) for name, value in _mapping(one.get("figures")).items()}
-    return LabelFigures(_count(one, "positives"), _count(one, "negatives"), figures)
+    return LabelFigures(
+        _count(one, "positives"),
+        _count(one, "negatives"),
+        figures,
+        _figure(one.get("auroc_within_sources")),
+        _figure(one.get("auroc_by_source")),
+    )
 
 
 def _part(one: Mapping[str, Any]) -> Part:

@@ -19,6 +19,9 @@ _FREE: Final = (
     "name",
     "notes",
     "calibration",
+    "export",
+    "evaluation",
+    "research",
     "data.labels",
     "data.minimum_positives",
     "data.validation",
@@ -80,7 +83,7 @@ def data_digest(training: Sequence[Row], validation: Sequence[Row]) -> str:
 
 
 def _differences(before: Identity, now: Identity) -> Iterator[str]:
-    was, is_now = _flat(before.recipe), _flat(now.recipe)
+    was, is_now = flat(before.recipe), flat(now.recipe)
     for key in sorted(was.keys() | is_now.keys()):
         if was.get(key) != is_now.get(key) and not key.startswith(tuple(f"{free}." for free in _FREE)):
             yield f"recipe: {key[:-1]} was {was.get(key)}, is {is_now.get(key)}"
@@ -96,10 +99,10 @@ def _differences(before: Identity, now: Identity) -> Iterator[str]:
         yield f"processes times optimisation.accumulation was {before.passes}, is {now.passes}"
 
 
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Every value by its path, each part with a dot behind it, so that `name.` begins no other key."""
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, value in nested.items():
         path = f"{prefix}{key}."
-        flat |= _flat(value, path) if isinstance(value, dict) and value else {path: value}
-    return flat
+        found |= flat(value, path) if isinstance(value, dict) and value else {path: value}
+    return found

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import ArrayLike, NDArray
 
 
@@ -133,3 +135,18 @@ def _ratio(
 def _changes(values: NDArray[Any]) -> NDArray[np.bool_]:
     """Where a value is not the one before it; the first is."""
     return np.concatenate([np.ones(1, np.bool_), values[1:] != values[:-1]])[: len(values)]
+
+
+def auroc_by_part(counts: Iterable[tuple[int, int]]) -> float:
+    """The AUROC of a reader who sees only which part (source, camera) a row is of, and knows its share of positives.
+
+    `counts` are positives and negatives, a part each; nan where there is no positive or no negative. 0.5 means that the
+    part says nothing.
+    """
+    by_share = sorted(((here, absent) for here, absent in counts if here + absent), key=lambda one: one[0] / sum(one))
+    below = won = 0.0
+    for here, absent in by_share:
+        won += here * (below + absent / 2)
+        below += absent
+    pairs = sum(here for here, _ in by_share) * below
+    return won / pairs if pairs else np.nan

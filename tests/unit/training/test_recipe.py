@@ -1,5 +1,7 @@
 """The recipe: OcuNet's by default, whole in one file, every mistake reported at once."""
 
+import re
+
 import pytest
 import yaml
 
@@ -60,6 +62,23 @@ def test_a_mistake_is_named(content, said):
     with pytest.raises(RecipeError) as caught:
         recipe_of(content, "r.yaml")
     assert said in str(caught.value)
+
+
+def test_a_change_counts_as_if_the_file_said_it(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text("optimisation: {epochs: 7}\n")
+    changes = ["optimisation.ema=0.5", "data.labels=[DR, MYA]", "name=another", "network.start=nothing"]
+    made = read_recipe(path, changes)
+    assert (made.optimisation.epochs, made.optimisation.ema, made.name) == (7, 0.5, "another")
+    assert (made.data.labels, made.network.start) == (("DR", "MYA"), "nothing")
+    for change, said in [
+        ("optimisation.emma=1", "optimisation.emma: unknown key"),
+        ("ema", "ema: expected section.key=value"),
+        ("name.first=x", "name.first=x: expected"),
+        ("data.labels=[DR", "data.labels=[DR: expected"),
+    ]:
+        with pytest.raises(RecipeError, match=re.escape(said)):
+            read_recipe(path, [*changes, change])
 
 
 def test_a_file_that_is_no_yaml_says_where(tmp_path):

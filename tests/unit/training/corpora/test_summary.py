@@ -1,15 +1,10 @@
 """What is shown of a manifest: numbers that add up, and warnings where a figure would deceive."""
 
-import math
-
-import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
 
 from tests.unit.training.test_manifest import row, rows
-from training.corpora.summary import Count, count_sources, source_auroc, warnings
+from training.corpora.summary import Count, count_sources, warnings
 from training.data.manifest import Manifest, Split, Unreadable
 
 COUNTS = st.lists(st.builds(Count, st.integers(0, 40), st.integers(0, 40), st.integers(0, 5)), max_size=5)
@@ -38,18 +33,6 @@ def test_positive_negative_and_unknown_are_all_rows(made):
             assert count.positive + count.negative + count.unknown == len(own)
             assert count.positive + count.negative
         assert sum(source.splits.values()) == sum(one.split is not Split.NONE for one in own)
-
-
-@settings(max_examples=60)
-@given(COUNTS)
-def test_the_auroc_of_the_source_is_that_of_its_share(counts):
-    targets, scores = [], []
-    for one in counts:
-        known = one.positive + one.negative
-        targets += [1] * one.positive + [0] * one.negative
-        scores += [one.positive / known if known else 0.0] * known
-    expected = roc_auc_score(targets, scores) if len(set(targets)) == 2 else math.nan
-    assert source_auroc(counts) == pytest.approx(expected, nan_ok=True)
 
 
 def test_a_label_that_the_source_gives_away_is_warned_of(tmp_path):
@@ -100,4 +83,3 @@ def test_many_lost_files_are_a_warning(tmp_path):
 def test_nothing_is_nothing_to_fear(tmp_path):
     assert told(tmp_path) == ""
     assert count_sources([]) == []
-    assert np.isnan(source_auroc([]))

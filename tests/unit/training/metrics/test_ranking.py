@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tests.unit.training.metrics.drawn import scored
-from training.metrics.ranking import Ranking, auroc, average_precision
+from training.metrics.ranking import Ranking, auroc, auroc_by_part, average_precision
 
 
 @settings(deadline=None, max_examples=60)
@@ -48,3 +48,11 @@ def test_a_score_that_is_no_number_is_refused():
         auroc([0, 1], [np.nan, 1.0])
     with pytest.raises(ValueError, match="one length"):
         auroc([0, 1], [1.0])
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=6))
+def test_what_the_part_alone_gives_away_is_the_auroc_of_its_share_of_positives(counts):
+    truth = [one for here, absent in counts for one in [1] * here + [0] * absent]
+    score = [here / (here + absent) for here, absent in counts for _ in range(here + absent)]
+    expected = roc_auc_score(truth, score) if len(set(truth)) == 2 else np.nan
+    assert auroc_by_part(counts) == pytest.approx(expected, nan_ok=True)
