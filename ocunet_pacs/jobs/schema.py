@@ -204,14 +204,21 @@ Index(
     sqlite_where=text("state = 'running'"),
     postgresql_where=text("state = 'running'"),
 )
-# What is listed by its state, above all what waits for a person: few, among all the jobs that ever were. See `listed`.
+# What is listed, newest first: a page is read from here for each state and kind, however many there are of the others.
+# See `newest`. What is done has an index for each kind: with the kind as a column of one, PostgreSQL rather goes back
+# through all jobs, as if what it looks for were spread evenly among them. With the kind as a bare column in the
+# condition, SQLite rather goes through the unique constraint's index.
 Index(
     "ix_jobs_undone",
     jobs.c.state,
+    jobs.c.kind,
     jobs.c.id,
     sqlite_where=text("state <> 'done'"),
     postgresql_where=text("state <> 'done'"),
 )
+for _kind in JobKind:
+    _done = text(f"state = 'done' AND lower(kind) = '{_kind}'")
+    Index(f"ix_jobs_done_{_kind}", jobs.c.id, sqlite_where=_done, postgresql_where=_done)
 
 analyses = Table(
     "analyses",

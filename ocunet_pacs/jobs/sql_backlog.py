@@ -12,7 +12,7 @@ from ocunet_pacs.domain.job import JobKind, JobState
 from ocunet_pacs.jobs.engine import for_reading, transaction
 from ocunet_pacs.jobs.migrate import check
 from ocunet_pacs.jobs.schema import deliveries, destinations, jobs, studies
-from ocunet_pacs.jobs.sql_queue import in_state, listed
+from ocunet_pacs.jobs.sql_queue import in_state, not_done
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -75,7 +75,7 @@ def _kinds(connection: Connection, now: datetime) -> tuple[KindBacklog, ...]:
         query.where(in_state(JobState.RUNNING), jobs.c.lease_expires_at.is_not(None))
     ):
         found[JobKind(word)] = replace(found[JobKind(word)], running=number)
-    for word, number in connection.execute(query.where(listed(JobState.DEAD))):
+    for word, number in connection.execute(query.where(in_state(JobState.DEAD), not_done())):
         found[JobKind(word)] = replace(found[JobKind(word)], dead=number)
     return tuple(found.values())
 

@@ -37,7 +37,7 @@ from ocunet_pacs.jobs.sql_console_study import (
     senders,
     shown_instances,
 )
-from ocunet_pacs.jobs.sql_queue import JOB, as_job, in_state, listed
+from ocunet_pacs.jobs.sql_queue import JOB, as_job, in_state, newest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -161,7 +161,7 @@ def _chosen(connection: Connection, among: Among, after: Place, limit: int) -> l
         under_way = _as_jobs(connection, _next(JobKind.ANALYSE, limit + 1).where(_behind(after)))
         places: list[Place] = [(job.priority, in_microseconds(job.run_at), job.id) for job in under_way]
     else:
-        of_analyses = func.lower(jobs.c.kind) == JobKind.ANALYSE.value  # not a bare column: see `SqlQueue.find`
+        of_analyses = func.lower(jobs.c.kind) == JobKind.ANALYSE.value  # not a bare column: see `sql_destinations`
         running = select(*JOB).where(in_state(JobState.RUNNING), of_analyses, jobs.c.lease_expires_at.is_not(None))
         # As many as there are workers, by the index of leases; those move while somebody reads, so places are of ids.
         at_work = _as_jobs(connection, running.order_by(jobs.c.lease_expires_at).limit(_MOST_WORKERS))
@@ -237,9 +237,7 @@ def _next(kind: JobKind, limit: int) -> Select[*tuple[Any, ...]]:
 
 
 def _dead(connection: Connection, limit: int, before: int | None = None) -> list[Job]:
-    below = true() if before is None else jobs.c.id < before
-    query = select(*JOB).where(listed(JobState.DEAD), below)
-    return _as_jobs(connection, query.order_by(jobs.c.id.desc()).limit(limit))
+    return _as_jobs(connection, newest(JobState.DEAD, before=before, limit=limit))
 
 
 def _lines(connection: Connection, ids: Sequence[int]) -> list[StudyLine]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, bindparam, case, false, func, literal, null, select, true, union_all, update
+from sqlalchemy import String, and_, bindparam, case, false, func, literal, null, select, true, union_all, update
 
 from ocunet_pacs.domain.job import Job, JobKind, JobState, Later
 from ocunet_pacs.domain.ports import JobQueue
@@ -110,14 +110,8 @@ class SqlQueue(JobQueue):
 
     def find(self, *, state: JobState | None = None, kind: JobKind | None = None, limit: int = 100) -> list[Job]:
         """See `JobQueue.find`."""
-        query = select(*JOB).order_by(jobs.c.id.desc()).limit(limit)
-        if state is not None:
-            query = query.where(listed(state))
-        if kind is not None:
-            # Not a bare column: SQLite would go through every job of the kind that ever was.
-            query = query.where(func.lower(jobs.c.kind) == kind.value)
         with transaction(self._reading) as connection:
-            return [as_job(row) for row in connection.execute(query)]
+            return [as_job(row) for row in connection.execute(newest(state, kind, limit=limit))]
 
     def retry(self, job_id: int, now: datetime) -> bool:
         """See `JobQueue.retry`."""
@@ -145,8 +139,8 @@ class SqlQueue(JobQueue):
         One statement, so that both are of one moment. It goes through that index, of all jobs that there ever were.
         """
         every = select(jobs.c.kind, null().label("state"), func.count().label("number")).group_by(jobs.c.kind)
-        of_kind = func.lower(jobs.c.kind)  # not a bare column: see `find`
-        undone = select(of_kind, jobs.c.state, func.count()).where(_not_done()).group_by(of_kind, jobs.c.state)
+        of_kind = func.lower(jobs.c.kind)  # not a bare column: SQLite would go through the index of every job
+        undone = select(of_kind, jobs.c.state, func.count()).where(not_done()).group_by(of_kind, jobs.c.state)
         with transaction(self._reading) as connection:
             found: dict[tuple[JobKind, JobState | None], int] = {
                 (JobKind(kind), None if state is None else JobState(state)): number
@@ -227,17 +221,39 @@ def in_state(state: JobState) -> ColumnElement[bool]:
     return jobs.c.state == bindparam(None, state, jobs.c.state.type, literal_execute=True)
 
 
-def listed(state: JobState) -> ColumnElement[bool]:
-    """As `in_state`, from the index of what is not done, in the order of ids: SQLite must be told that it is not done.
+def newest(
+    state: JobState | None = None, kind: JobKind | None = None, *, before: int | None = None, limit: int
+) -> Select[*tuple[Any, ...]]:
+    """Rows of `JOB`, newest first; those with an id below `before`.
 
-    What is done is nearly all there is; its newest are found by going back from the newest job.
+    Jobs of one state and kind stand together in an index, in the order of their ids. As many of each as fill the page
+    are taken from there and merged, so a list costs the same whatever there is of what it does not show.
     """
+    page = select(*JOB).order_by(jobs.c.id.desc()).limit(limit)
+    if before is not None:
+        page = page.where(jobs.c.id < before)
+    if state is None and kind is None:
+        return page
+    runs = [
+        page.where(_run(one, of)).subquery()
+        for one in ([state] if state else JobState)
+        for of in ([kind] if kind else JobKind)
+    ]
+    merged = union_all(*(select(run) for run in runs)).subquery()
+    return select(merged).order_by(merged.c.id.desc()).limit(limit)
+
+
+def _run(state: JobState, kind: JobKind) -> ColumnElement[bool]:
+    """Of that state and kind, in the words of the index that holds them."""
     if state is JobState.DONE:
-        return in_state(state)
-    return and_(in_state(state), _not_done())
+        # Not a bare column: see the index.
+        of_kind = func.lower(jobs.c.kind) == bindparam(None, kind.value, String(), literal_execute=True)
+        return and_(in_state(state), of_kind)
+    return and_(in_state(state), not_done(), jobs.c.kind == kind)
 
 
-def _not_done() -> ColumnElement[bool]:
+def not_done() -> ColumnElement[bool]:
+    """The condition of the index of what is not done: SQLite must be told it beside the state that is looked for."""
     return jobs.c.state != bindparam(None, JobState.DONE, jobs.c.state.type, literal_execute=True)
 
 

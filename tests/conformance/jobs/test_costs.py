@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from ocunet_pacs.domain.console import Among
 from ocunet_pacs.domain.job import JobKind, JobState
@@ -19,6 +19,7 @@ from ocunet_pacs.jobs.sql_backfill import SqlBackfill
 from ocunet_pacs.jobs.sql_console import SqlConsole
 from tests.conformance.jobs.builders import BOTH, everybody_lives, image
 from tests.conformance.jobs.whole_study import CANDIDATE, FORCE, START, a_look, an_outage, multiply, one_study
+from tests.conformance.jobs.work import GRAIN, counting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 FIRST, TIMES = 12, 100
 TABLES = ("studies", "instances", "analyses", "outputs", "deliveries", "jobs", "shadows", "shadow_scores")
-GRAIN = 5
 
 
 def clockwork(engine: Engine) -> dict[str, Callable[[], object]]:
@@ -79,21 +79,11 @@ def clockwork(engine: Engine) -> dict[str, Callable[[], object]]:
 
 
 def test_no_step_works_harder_when_the_tables_have_grown(sqlite_engine: Engine) -> None:
-    """SQLite counts the instructions of its virtual machine, so the same work is the same number everywhere."""
-    instructions = 0
-
-    def count() -> None:
-        nonlocal instructions
-        instructions += GRAIN
-
-    event.listen(sqlite_engine, "connect", lambda connection, _record: connection.set_progress_handler(count, GRAIN))
-    sqlite_engine.dispose()
+    work = counting(sqlite_engine)
     store = SqlJobs(sqlite_engine)
 
     def cost(call: Callable[[], object]) -> int:
-        before = instructions
-        call()
-        return instructions - before
+        return work(call)["instructions"]
 
     for number in range(FIRST):
         one_study(store, number)

@@ -24,8 +24,6 @@ DOUBLED = 9
 NEWEST_FIRST = {
     "the newest studies",
     "jobs",
-    "jobs that are done",
-    "deliveries that are done",
     "console: studies",
     "console: answers",
 }

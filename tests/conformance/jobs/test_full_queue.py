@@ -1,0 +1,68 @@
+"""What is asked of a full queue costs what it costs of one that is as good as empty. Counted, never timed.
+
+`python -m tests.bench queue` says what that comes to with a million jobs, in milliseconds too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import event
+
+from ocunet_pacs.jobs.sql import SqlJobs
+from tests.conformance.jobs.filling import FEW, Claiming, asked, fill, postgres_database, sqlite_database
+from tests.conformance.jobs.work import GRAIN, counting
+
+if TYPE_CHECKING:
+    import psycopg
+    from sqlalchemy import Engine
+
+FULL = (12_000, 4_000)
+MOST = 1.5
+SLACK = {"instructions": 4 * GRAIN, "pages": 10, "entries": 10}
+"""A tree that is a level deeper, a page that was split, a job more that runs."""
+GROW = {"/metrics", "status: counts"}
+"""They count what waits, and what is done."""
+
+
+def costs(engine: Engine) -> dict[str, dict[str, int]]:
+    """What each step costs once caches are warm."""
+    work = counting(engine)
+    found: dict[str, dict[str, int]] = {}
+    for _ in range(3):
+        found = {name: work(call) for name, call in (Claiming(SqlJobs(engine)).calls() | asked(engine)).items()}
+    return found
+
+
+def grown(few: Engine, full: Engine) -> dict[str, object]:
+    fill(few, *FEW)
+    fill(full, *FULL)
+    before, after = costs(few), costs(full)
+    return {
+        name: (before[name], after[name])
+        for name in before
+        for unit, number in after[name].items()
+        if number > MOST * before[name][unit] + SLACK[unit] and name not in GROW
+    }
+
+
+def test_nothing_costs_more_on_a_full_sqlite() -> None:
+    with sqlite_database() as few, sqlite_database() as full:
+        assert not grown(few, full)
+
+
+def through_indexes(connection: psycopg.Connection[tuple[object, ...]], _record: object) -> None:
+    """A table of a few pages is gone through faster than looked into, which says nothing of a large one."""
+    for way in ("seqscan", "hashjoin", "mergejoin"):
+        connection.execute(f"SET enable_{way} = off")
+    connection.commit()
+
+
+@pytest.mark.peers
+def test_nothing_costs_more_on_a_full_postgres() -> None:
+    with postgres_database() as few, postgres_database() as full:
+        for engine in (few, full):
+            event.listen(engine, "connect", through_indexes)
+            engine.dispose()
+        assert not grown(few, full)
