@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, func, or_, select
 
 from ocunet_pacs.domain.job import JobKind, JobState
-from ocunet_pacs.jobs.schema import analyses, deliveries, instances, jobs, outputs, shadows, studies
+from ocunet_pacs.jobs.schema import analyses, deliveries, instances, job_tallies, jobs, outputs, shadows, studies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,18 @@ def _invariants() -> Iterator[tuple[str, Table, ColumnElement[bool]]]:
     idle = jobs.c.state.not_in([JobState.DONE, JobState.DISCARDED])
     again = and_(jobs.c.kind == JobKind.ANALYSE, idle, jobs.c.subject_id.in_(finished))
     yield "analyse jobs that would do again what is finished", jobs, again
+    yield "tallies that are not the number of jobs", job_tallies, _miscounted()
     yield "results of an analysis that is not finished", outputs, outputs.c.analysis_id.not_in(finished)
+
+
+def _miscounted() -> ColumnElement[bool]:
+    other, destination = job_tallies.alias(), func.coalesce(deliveries.c.destination, "")
+    same = (other.c[name] == job_tallies.c[name] for name in ("kind", "state", "destination"))
+    kept = select(func.sum(other.c.number)).where(*same).scalar_subquery()
+    delivered = and_(jobs.c.kind == JobKind.DELIVER, deliveries.c.id == jobs.c.subject_id)
+    of_key = (jobs.c.kind == job_tallies.c.kind, jobs.c.state == job_tallies.c.state)
+    there = select(func.count()).select_from(jobs.outerjoin(deliveries, delivered))
+    return kept != there.where(*of_key, destination == job_tallies.c.destination).scalar_subquery()
 
 
 def _of_studies() -> Iterator[tuple[str, Table, ColumnElement[bool]]]:

@@ -5,6 +5,7 @@
                     │                            └──< commitment_requests        what the destination was asked
                     └──< shadows ──< shadow_scores       what a candidate bundle said of it, for nobody to see
     jobs                          the queue: one row for each analysis, each delivery and each shadow
+    job_tallies                   how many jobs of each kind are in each state, and for which destination
     destinations                  how each destination stands
     housekeeping                  when each task of housekeeping last ran, and how it went
     backfill_studies              past studies of archives, and where their fetching stands
@@ -219,6 +220,20 @@ Index(
 for _kind in JobKind:
     _done = text(f"state = 'done' AND lower(kind) = '{_kind}'")
     Index(f"ix_jobs_done_{_kind}", jobs.c.id, sqlite_where=_done, postgresql_where=_done)
+
+# How many jobs there are, so that nobody has to count them: monitoring asks every few seconds. The sum over the rows of
+# a key is the number of its jobs. Triggers keep it (migrations/versions/0009_tallies_of_jobs.py), and nothing else
+# writes here. A migration that copies `jobs`, as SQLite's do, makes them again.
+job_tallies = Table(
+    "job_tallies",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("kind", short_word(JobKind, "kind"), nullable=False),
+    Column("state", short_word(JobState, "state"), nullable=False),
+    Column("destination", String(), nullable=False, comment="of a delivery; empty: it is another kind"),
+    Column("number", BigInteger, nullable=False),
+)
+Index("ix_job_tallies_key", job_tallies.c.kind, job_tallies.c.state, job_tallies.c.destination)
 
 analyses = Table(
     "analyses",

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from ocunet_pacs.domain.job import JobKind
 from ocunet_pacs.jobs.engine import transaction
 from ocunet_pacs.jobs.migrate import current_revision
-from ocunet_pacs.jobs.schema import analyses, deliveries, jobs, outputs, shadows, studies
+from ocunet_pacs.jobs.schema import analyses, deliveries, outputs, shadows, studies
 from ocunet_pacs.jobs.sql_backlog import SqlBacklog
 from ocunet_pacs.jobs.sql_deliveries import DELIVERY_PROGRESS
 from ocunet_pacs.jobs.sql_drift import SqlDrift
@@ -70,12 +70,6 @@ class SqlJobs(SqlQueue, SqlLedger, SqlUpkeep, SqlShadows, SqlDrift, SqlBacklog):
             return {}
         words = {name: str(row[name]) for name in _SUBJECT if name in row}
         return words | _progress(row) if job.kind is JobKind.DELIVER else words
-
-    def delivery_counts(self) -> dict[str, int]:
-        """How many delivery jobs are in each state (absent is 0), by the state's word."""
-        query = select(jobs.c.state, func.count()).where(jobs.c.kind == JobKind.DELIVER).group_by(jobs.c.state)
-        with transaction(self._reading) as connection:
-            return {state.value: number for state, number in connection.execute(query)}
 
     @property
     def schema_version(self) -> str | None:

@@ -1,18 +1,19 @@
-"""What waits, counted on SQLite and PostgreSQL from the indexes of what is not finished; and the database itself."""
+"""What waits, on SQLite and PostgreSQL: numbers that are kept, and the first of each list; and the database itself."""
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, case, false, func, select, text, union_all, update
+from sqlalchemy import false, func, select, text, update
 
 from ocunet_pacs.domain.backlog import Backlog, BacklogReader, DestinationBacklog, KindBacklog
 from ocunet_pacs.domain.job import JobKind, JobState
 from ocunet_pacs.jobs.engine import for_reading, transaction
 from ocunet_pacs.jobs.migrate import check
-from ocunet_pacs.jobs.schema import deliveries, destinations, jobs, studies
-from ocunet_pacs.jobs.sql_queue import in_state, not_done
+from ocunet_pacs.jobs.schema import deliveries, destinations, job_tallies, jobs, studies
+from ocunet_pacs.jobs.sql_queue import in_state, run_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,7 +33,9 @@ class SqlBacklog(BacklogReader):
         with transaction(self._reading) as connection:
             of_open = select(func.count(), func.min(studies.c.open_since)).where(studies.c.open_since.is_not(None))
             open_studies, open_since = connection.execute(of_open).one()
-            return Backlog(_kinds(connection, now), _destinations(connection), open_studies, open_since)
+            numbers = _numbers(connection)
+            kinds, bound_for = _kinds(connection, numbers, now), _destinations(connection, numbers)
+            return Backlog(kinds, bound_for, open_studies, open_since)
 
     def database_bytes(self) -> int:
         """How large the database is."""
@@ -53,52 +56,72 @@ class SqlBacklog(BacklogReader):
         return revision
 
 
-def _kinds(connection: Connection, now: datetime) -> tuple[KindBacklog, ...]:
-    found = {kind: KindBacklog(kind) for kind in JobKind}
-    # The claim's own index holds all of this; the oldest has the lowest id.
-    behind = case((and_(jobs.c.priority >= 0, jobs.c.run_at <= now), jobs.c.run_at))
-    waiting = (
-        select(jobs.c.kind, func.count().label("waiting"), func.min(jobs.c.id).label("oldest"))
-        .add_columns(func.min(behind).label("due_since"))
-        .where(in_state(JobState.WAITING))
-        .group_by(jobs.c.kind)
-        .subquery()
-    )
-    with_oldest = select(waiting, jobs.c.created_at).join_from(waiting, jobs, jobs.c.id == waiting.c.oldest)
-    for row in connection.execute(with_oldest):
-        found[row.kind] = KindBacklog(row.kind, row.waiting, oldest_at=row.created_at, due_since=row.due_since)
-    # Not a bare column: SQLite would go through all jobs in the order of an index that begins with it. And whoever runs
-    # has a lease: that is what the index is of.
-    of_kind = func.lower(jobs.c.kind)
-    query = select(of_kind, func.count()).group_by(of_kind)
-    for word, number in connection.execute(
-        query.where(in_state(JobState.RUNNING), jobs.c.lease_expires_at.is_not(None))
-    ):
-        found[JobKind(word)] = replace(found[JobKind(word)], running=number)
-    for word, number in connection.execute(query.where(in_state(JobState.DEAD), not_done())):
-        found[JobKind(word)] = replace(found[JobKind(word)], dead=number)
-    return tuple(found.values())
+def _kinds(connection: Connection, numbers: _Numbers, now: datetime) -> tuple[KindBacklog, ...]:
+    found = []
+    for kind in JobKind:
+        waiting, running, dead = (
+            sum(numbers[kind, state].values()) for state in (JobState.WAITING, JobState.RUNNING, JobState.DEAD)
+        )
+        one = KindBacklog(kind, waiting, running, dead)
+        if waiting:
+            oldest = select(jobs.c.created_at).where(run_of(JobState.WAITING, kind)).order_by(jobs.c.id).limit(1)
+            since = _due_since(connection, kind, now)
+            one = replace(one, oldest_at=connection.scalar(oldest), due_since=since)
+        found.append(one)
+    return tuple(found)
 
 
-def _destinations(connection: Connection) -> tuple[DestinationBacklog, ...]:
-    unfinished = union_all(
-        select(jobs.c.subject_id).where(in_state(JobState.WAITING), jobs.c.kind == JobKind.DELIVER),
-        select(jobs.c.subject_id).where(
-            in_state(JobState.RUNNING),
-            jobs.c.lease_expires_at.is_not(None),
-            # Not a bare column: see `sql_destinations`.
-            func.lower(jobs.c.kind) == JobKind.DELIVER.value,
-        ),
-    ).subquery()
-    uncommitted = and_(
-        deliveries.c.stored_at.is_not(None), deliveries.c.committed_at.is_(None), deliveries.c.failure.is_(None)
+def _due_since(connection: Connection, kind: JobKind, now: datetime) -> datetime | None:
+    """When the first of a kind of those became due that somebody waits for.
+
+    The claim's index holds them by priority and then by that time: the first of each priority is looked up, and a
+    site has a handful of priorities.
+    """
+    waiting = select(jobs.c.priority, jobs.c.run_at).where(in_state(JobState.WAITING), jobs.c.kind == kind)
+    first = waiting.order_by(jobs.c.priority.desc(), jobs.c.run_at, jobs.c.id).limit(1)
+    since, row = None, connection.execute(first.where(jobs.c.priority >= 0)).first()
+    while row is not None:
+        if row.run_at <= now and (since is None or row.run_at < since):
+            since = row.run_at
+        lower = first.where(jobs.c.priority >= 0, jobs.c.priority < row.priority)
+        row = connection.execute(lower).first()
+    return since
+
+
+def _destinations(connection: Connection, numbers: _Numbers) -> tuple[DestinationBacklog, ...]:
+    under_way = numbers[JobKind.DELIVER, JobState.WAITING] + numbers[JobKind.DELIVER, JobState.RUNNING]
+    # Not a join: SQLite would begin with every delivery that ever was.
+    unfinished = select(jobs.c.id).where(
+        jobs.c.kind == JobKind.DELIVER, jobs.c.subject_id == deliveries.c.id, jobs.c.finished_at.is_(None)
     )
-    stored_at = case((uncommitted, deliveries.c.stored_at))
+    uncommitted = (
+        deliveries.c.stored_at.is_not(None),
+        deliveries.c.committed_at.is_(None),
+        deliveries.c.failure.is_(None),
+    )
     query = (
-        select(deliveries.c.destination, func.count(), func.count(stored_at), func.min(stored_at))
-        .join_from(unfinished, deliveries, deliveries.c.id == unfinished.c.subject_id)
+        select(deliveries.c.destination, func.count(), func.min(deliveries.c.stored_at))
+        .where(*uncommitted, unfinished.exists())
         .group_by(deliveries.c.destination)
     )
+    stored = {name: (number, since) for name, number, since in connection.execute(query)}
     # In Python's order: databases have each their own.
-    found = sorted(connection.execute(query), key=lambda row: row.destination)
-    return tuple(DestinationBacklog(*row) for row in found)
+    return tuple(
+        DestinationBacklog(name, number, *stored.get(name, (0, None)))
+        for name, number in sorted(under_way.items())
+        if number
+    )
+
+
+_Numbers = dict[tuple[JobKind, JobState], Counter[str]]
+"""How many jobs there are, by destination; "" for those that have none."""
+
+
+def _numbers(connection: Connection) -> _Numbers:
+    found: _Numbers = defaultdict(Counter)
+    of_key = (job_tallies.c.kind, job_tallies.c.state, job_tallies.c.destination)
+    for kind, state, destination, number in connection.execute(
+        select(*of_key, func.sum(job_tallies.c.number)).group_by(*of_key)
+    ):
+        found[kind, state][destination] += int(number)
+    return found

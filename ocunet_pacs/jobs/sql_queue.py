@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import String, and_, bindparam, case, false, func, literal, null, select, true, union_all, update
+from sqlalchemy import String, and_, bindparam, case, false, func, literal, select, true, union_all, update
 
 from ocunet_pacs.domain.job import Job, JobKind, JobState, Later
 from ocunet_pacs.domain.ports import JobQueue
 from ocunet_pacs.jobs.clock import QueueClock
 from ocunet_pacs.jobs.columns import UtcDateTime
 from ocunet_pacs.jobs.engine import for_reading, transaction
-from ocunet_pacs.jobs.schema import jobs
+from ocunet_pacs.jobs.schema import job_tallies, jobs
 from ocunet_pacs.jobs.transitions import after, taken_away
 
 if TYPE_CHECKING:
@@ -134,24 +134,11 @@ class SqlQueue(JobQueue):
             return connection.execute(away).rowcount == 1
 
     def counts(self) -> dict[tuple[JobKind, JobState], int]:
-        """See `JobQueue.counts`. What is done is what is left of all: a count of an index that holds nothing else.
-
-        One statement, so that both are of one moment. It goes through that index, of all jobs that there ever were.
-        """
-        every = select(jobs.c.kind, null().label("state"), func.count().label("number")).group_by(jobs.c.kind)
-        of_kind = func.lower(jobs.c.kind)  # not a bare column: SQLite would go through the index of every job
-        undone = select(of_kind, jobs.c.state, func.count()).where(not_done()).group_by(of_kind, jobs.c.state)
+        """See `JobQueue.counts`."""
+        total = func.sum(job_tallies.c.number)
+        query = select(job_tallies.c.kind, job_tallies.c.state, total).group_by(job_tallies.c.kind, job_tallies.c.state)
         with transaction(self._reading) as connection:
-            found: dict[tuple[JobKind, JobState | None], int] = {
-                (JobKind(kind), None if state is None else JobState(state)): number
-                for kind, state, number in connection.execute(union_all(every, undone))
-            }
-        counts = {(kind, state): number for (kind, state), number in found.items() if state is not None}
-        for (kind, state), number in found.items():
-            done = number - sum(counts.get((kind, other), 0) for other in JobState)
-            if state is None and done:
-                counts[kind, JobState.DONE] = done
-        return counts
+            return {(kind, state): int(number) for kind, state, number in connection.execute(query.having(total != 0))}
 
 
 def still_ours(job: Job) -> ColumnElement[bool]:
@@ -235,7 +222,7 @@ def newest(
     if state is None and kind is None:
         return page
     runs = [
-        page.where(_run(one, of)).subquery()
+        page.where(run_of(one, of)).subquery()
         for one in ([state] if state else JobState)
         for of in ([kind] if kind else JobKind)
     ]
@@ -243,16 +230,16 @@ def newest(
     return select(merged).order_by(merged.c.id.desc()).limit(limit)
 
 
-def _run(state: JobState, kind: JobKind) -> ColumnElement[bool]:
+def run_of(state: JobState, kind: JobKind) -> ColumnElement[bool]:
     """Of that state and kind, in the words of the index that holds them."""
     if state is JobState.DONE:
         # Not a bare column: see the index.
         of_kind = func.lower(jobs.c.kind) == bindparam(None, kind.value, String(), literal_execute=True)
         return and_(in_state(state), of_kind)
-    return and_(in_state(state), not_done(), jobs.c.kind == kind)
+    return and_(in_state(state), _not_done(), jobs.c.kind == kind)
 
 
-def not_done() -> ColumnElement[bool]:
+def _not_done() -> ColumnElement[bool]:
     """The condition of the index of what is not done: SQLite must be told it beside the state that is looked for."""
     return jobs.c.state != bindparam(None, JobState.DONE, jobs.c.state.type, literal_execute=True)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import func, select, text
 
 from ocunet_pacs.domain.backlog import Backlog, DestinationBacklog, KindBacklog
 from ocunet_pacs.domain.errors import DatabaseError
-from ocunet_pacs.domain.job import Done, JobKind, Never, Retry
+from ocunet_pacs.domain.job import Done, JobKind, JobState, Never, Retry
+from ocunet_pacs.jobs.engine import open_engine
+from ocunet_pacs.jobs.schema import jobs
 from ocunet_pacs.jobs.sql import SqlJobs
 from tests.conformance.jobs.builders import DAY, LEASE, NOW, SECOND, claimed, image, queued, reported
 from tests.conformance.jobs.test_plans import plan
@@ -80,10 +84,73 @@ def test_deliveries_and_what_is_not_committed_to_are_counted_by_destination(stor
     assert found[first.destination] == DestinationBacklog(first.destination, 1, 0, None)
 
 
+def counted_one_by_one(engine: Engine) -> dict[tuple[JobKind, JobState], int]:
+    query = select(jobs.c.kind, jobs.c.state, func.count()).group_by(jobs.c.kind, jobs.c.state)
+    with engine.connect() as connection:
+        return {(kind, state): number for kind, state, number in connection.execute(query)}
+
+
+def test_what_is_kept_is_what_there_is_whoever_changed_it(engine: Engine) -> None:
+    """Not only by our own statements: somebody may mend a row by hand."""
+    store = SqlJobs(engine)
+    reported(store, ["2.25.1", "2.25.2"], ["pacs", "Viewer"])
+    for number in range(4):
+        queued(store, f"1.3.{number}", NOW)
+    by_hand = "UPDATE jobs SET state = 'dead', finished_at = created_at WHERE state = 'waiting'"
+    with engine.begin() as connection:
+        connection.execute(text(f"{by_hand} AND kind = 'analyse'"))
+        connection.execute(text("DELETE FROM jobs WHERE id IN (SELECT min(id) FROM jobs WHERE kind = 'deliver')"))
+    assert store.counts() == counted_one_by_one(engine)
+    assert store.counts()[JobKind.ANALYSE, JobState.DEAD] == 4
+    assert sum(one.deliveries for one in store.backlog(NOW).destinations) == 3
+    with engine.connect() as connection, connection.begin() as undone:
+        connection.execute(text("DELETE FROM jobs"))
+        undone.rollback()
+    assert store.counts() == counted_one_by_one(engine)
+
+
+@pytest.mark.peers
+def test_nobody_waits_for_a_number(postgres_engine: Engine) -> None:
+    """One session changed a job and has not committed; another claims the next."""
+    store = SqlJobs(postgres_engine)
+    for number in range(3):
+        queued(store, f"1.2.{number}", NOW)
+    with postgres_engine.connect() as holding, holding.begin():
+        claim = "UPDATE jobs SET state = 'running', lease_owner = 'a', lease_expires_at = run_at WHERE id = 1"
+        holding.execute(text(claim))
+        in_time = {"options": "-c lock_timeout=5s"}
+        other = open_engine(postgres_engine.url.update_query_dict(in_time).render_as_string(hide_password=False))
+        try:
+            job = SqlJobs(other).claim([JobKind.ANALYSE], "b", NOW, LEASE)
+        finally:
+            other.dispose()
+        assert job is not None
+        assert job.id == 2
+    assert store.counts() == {(JobKind.ANALYSE, JobState.RUNNING): 2, (JobKind.ANALYSE, JobState.WAITING): 1}
+    assert store.counts() == counted_one_by_one(postgres_engine)
+
+
+@pytest.mark.peers
+def test_many_at_once_lose_no_count(postgres_engine: Engine) -> None:
+    store = SqlJobs(postgres_engine)
+    for number in range(120):
+        queued(store, f"1.2.{number}", NOW)
+
+    def work(name: str) -> None:
+        while (job := store.claim([JobKind.ANALYSE], name, NOW, LEASE)) is not None:
+            assert store.finish(job, Never("hopeless") if job.id % 3 else Done(), NOW, 0.0)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, map(str, range(8))))
+    counts = {(JobKind.ANALYSE, JobState.DONE): 40, (JobKind.ANALYSE, JobState.DEAD): 80}
+    assert store.counts() == counts == counted_one_by_one(postgres_engine)
+
+
 def test_a_look_goes_through_nothing_that_is_done(sqlite_engine: Engine) -> None:
     store = SqlJobs(sqlite_engine)
+    queued(store)
     steps = plan(sqlite_engine, lambda: store.backlog(NOW))
-    for index in ("ix_jobs_claim", "ix_jobs_leases", "ix_jobs_undone", "ix_studies_open"):
+    for index in ("ix_jobs_claim", "ix_jobs_undone", "ix_deliveries_uncommitted", "ix_studies_open"):
         assert index in steps
     scans = [step for step in steps.split("; ") if step.startswith("SCAN") and "INDEX ix_" not in step]
     assert not [step for step in scans if "jobs" in step or "studies" in step or "deliveries" in step], steps

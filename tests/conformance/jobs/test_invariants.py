@@ -56,6 +56,10 @@ def test_nothing_that_queue_and_ledger_do_breaks_one(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("by_hand", "said"),
     [
+        (
+            "UPDATE job_tallies SET number = number + 1 WHERE kind = 'analyse' AND state = 'done'",
+            "1 of job_tallies: tallies that are not the number of jobs (id 4)",
+        ),
         ("UPDATE jobs SET subject_id = 999 WHERE id = 2", "1 of jobs: deliver jobs whose subject is not there (id 2)"),
         ("DELETE FROM jobs WHERE id = 1", "1 of analyses: rows without a job, so that nobody will do them (id 1)"),
         ("DELETE FROM jobs WHERE id = 2", "1 of deliveries: rows without a job, so that nobody will do them (id 1)"),

@@ -16,7 +16,7 @@ from sqlalchemy import inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from ocunet_pacs.domain.errors import SchemaMismatch
-from ocunet_pacs.domain.job import Done, JobKind
+from ocunet_pacs.domain.job import Done, JobKind, JobState
 from ocunet_pacs.jobs import migrate
 from ocunet_pacs.jobs.engine import open_engine
 from ocunet_pacs.jobs.integrity import integrity_problems
@@ -329,6 +329,23 @@ def test_on_the_way_down_goes_the_drift_watch_and_nothing_else(new_engine: Calla
     migrate.downgrade(engine, "0005")
     assert shape(engine) == looked
     assert everything(engine) == before
+
+
+def test_jobs_that_are_there_are_counted_once_and_after_that_kept(new_engine: Callable[[], Engine]) -> None:
+    engine = at_first_schema(new_engine())
+    migrate.upgrade_to(engine, "0008")
+    looked, before = shape(engine), everything(engine)
+    migrate.upgrade(engine)
+    there = {(JobKind.ANALYSE, JobState.DONE): 1, (JobKind.DELIVER, JobState.WAITING): 1}
+    assert SqlJobs(engine).counts() == there
+    assert [one.destination for one in SqlJobs(engine).backlog(datetime.now(UTC)).destinations] == ["pacs"]
+    migrate.downgrade(engine, "0008")
+    assert shape(engine) == looked
+    assert everything(engine) == before
+    with engine.begin() as connection:  # nothing is left that would keep a count
+        connection.execute(text("UPDATE jobs SET state = 'dead', finished_at = created_at WHERE id = 2"))
+    migrate.upgrade(engine)
+    assert SqlJobs(engine).counts() == {(JobKind.ANALYSE, JobState.DONE): 1, (JobKind.DELIVER, JobState.DEAD): 1}
 
 
 def written_by_release_0004(engine: Engine) -> dict[str, list[dict[str, object]]]:

@@ -15,7 +15,7 @@ from ocunet_pacs.jobs.schema import metadata
 from tests.conformance.jobs.builders import LEASE, image, output, reported, to
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from ocunet_pacs.jobs.sql import SqlJobs
 
@@ -23,7 +23,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 FORCE = timedelta(hours=1)
 CANDIDATE = Candidate("c" * 64, "default", "retrained")
 
-_NOT_OF_STUDIES = {"housekeeping", "backfill_studies", "destinations", "commitment_requests"}
+_NOT_OF_STUDIES = {"housekeeping", "backfill_studies", "destinations", "commitment_requests", "job_tallies"}
 _STEP = 1_000_000
 _SHIFTED = ("id", "study_id", "analysis_id", "output_id", "shadow_id", "subject_id")
 _SUFFIXED = ("study_instance_uid", "sop_instance_uid", "file_key", "key")
@@ -98,6 +98,18 @@ def a_look(store: SqlJobs, number: int) -> None:
     assert store.finish_look(job, seen, now)
 
 
+def count_again(connection: Connection) -> None:
+    """The tallies of jobs, after rows were copied before what they name."""
+    connection.execute(text("DELETE FROM job_tallies"))
+    connection.execute(
+        text(
+            "INSERT INTO job_tallies (kind, state, destination, number)"
+            " SELECT jobs.kind, jobs.state, coalesce(deliveries.destination, ''), count(*) FROM jobs"
+            " LEFT OUTER JOIN deliveries ON jobs.kind = 'deliver' AND deliveries.id = jobs.subject_id GROUP BY 1, 2, 3"
+        )
+    )
+
+
 def multiply(engine: Engine, times: int) -> None:
     """Copy whatever is there `times` times over, under other ids and UIDs."""
     tables = [table for table in metadata.sorted_tables if table.name not in _NOT_OF_STUDIES]
@@ -108,6 +120,7 @@ def multiply(engine: Engine, times: int) -> None:
                 values = ", ".join(_of_copy(name, copy) for name in names)
                 copied = f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {values} FROM {table.name}"
                 connection.execute(text(f"{copied} WHERE id < {_STEP}"))
+        count_again(connection)
 
 
 def double(engine: Engine, times: int) -> None:
@@ -124,6 +137,8 @@ def double(engine: Engine, times: int) -> None:
                 connection.execute(
                     text(f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {values} FROM {table.name}")
                 )
+    with engine.begin() as connection:
+        count_again(connection)
 
 
 def _of_copy(name: str, copy: int) -> str:
