@@ -60,6 +60,11 @@ _AFTERWARDS = (
         rf"\g<0> && {_SEE_PACKAGES} && {_INSTALL_WHEEL}".replace("/ocunet-pacs/", "/ocunet-pacs-2/"),
     ),
     Rule(
+        r"ocunet-pacs model (research|import .* --overwrite).*",
+        "a release may ship none",
+        test="tests/unit/model/test_research.py::test_a_copy_is_served_and_a_checkpoint_takes_its_place_by_one_command",
+    ),
+    Rule(
         r"ocunet-pacs model import .*|ln -s ocunet-v4 .*",
         "the bundle stands there",
         test="tests/documented/test_pages.py::test_docs_install_leads_from_an_empty_host_to_results",
@@ -126,6 +131,11 @@ _AFTERWARDS = (
         test="tests/integration/training/test_manifest_command.py::test_every_kind_at_once",
     ),
     Rule(
+        r"(timeout \d+ )?ocunet-train run config/training/research-bundle\.yaml .*",
+        _TRAINING,
+        test="tests/integration/training/test_research_recipe.py::test_the_recipe_gives_a_bundle_its_page_and_its_card_though_it_was_killed",
+    ),
+    Rule(
         r"ocunet-train run .*|ocunet-pacs predict photograph\.jpg --bundle run/bundle",
         _TRAINING,
         test="tests/acceptance/test_training.py::test_folders_become_a_bundle_that_knows_what_was_planted",
@@ -146,7 +156,13 @@ _AFTERWARDS = (
         test="tests/integration/training/test_leakage.py::test_a_flipped_re_encoded_copy_of_a_training_photograph_in_the_test_split_is_caught",
     ),
     Rule(
-        r"ocunet-train train .*",
+        r"ocunet-train tried .*",
+        _TRAINING,
+        test="tests/integration/training/test_step_by_step.py::test_what_was_tried_becomes_a_table_that_outlives_the_runs",
+    ),
+    Rule(r"tar .* \| split .*|cat carried\..*", "photographs that do not ship"),
+    Rule(
+        r"(timeout \d+ )?ocunet-train train .*",
         _TRAINING,
         test="tests/integration/training/test_train_command.py::test_a_signal_ends_a_run_with_a_status_of_its_own_and_it_goes_on",
     ),

@@ -35,6 +35,8 @@ NOT_RUN = {
     "pip install 'ocunet-pacs[train]'",
     "ssh -L 8043:localhost:8043 eye-clinic-1",
     "tensorboard --logdir train",
+    "tar --create --file - split.csv fundus | split --bytes=48M - carried.",
+    "cat carried.* | tar --extract --file -",
 }
 """What nothing runs; the rules say why."""
 

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from training.cli import card, check, compare, evaluate, export, harvest, manifest, promote, recipe, split, train
+from training.cli import card, check, compare, evaluate, export, harvest, manifest, promote, recipe, split, train, tried
 from training.cli import run as whole
 
 _EXTRA: Final = frozenset({"matplotlib", "sklearn", "tensorboard"})
@@ -37,6 +37,7 @@ app.command("recipe")(recipe.recipe)
 app.command("run")(whole.run)
 app.command("split")(split.split)
 app.command("train")(train.train)
+app.command("tried")(tried.tried)
 
 
 def _version(wanted: bool) -> None:

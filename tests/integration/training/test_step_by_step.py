@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from tests.integration.training.small_run import LABELS, SmallRun, make
 from tests.unit.training.harvest.clinic import photograph_of, put
 from training.cli.main import app
+from training.errors import RecipeError
 from training.recipe import read_recipe
 
 pytestmark = pytest.mark.timeout(300)
@@ -43,6 +44,26 @@ def test_from_a_run_to_a_bundle_with_its_page_its_card_and_a_comparison(small: S
     train("compare", folder / "bundle", folder / "bundle", *manifest, *asked, "--out", folder / "difference.json")
     means = json.loads((folder / "difference.json").read_text())["means"]
     assert {mean["difference"]["value"] for mean in means.values() if mean["difference"]["value"] is not None} <= {0.0}
+
+
+def test_what_was_tried_becomes_a_table_that_outlives_the_runs(small: SmallRun) -> None:
+    folder = small.folder
+    data = ("--manifest", folder / "manifest.csv", "--cache", folder / "cache", "--device", "cpu")
+    table = folder / "tried.csv"
+    for name, change in (("plain", "loss.kind=bce"), ("drawn-out", "optimisation.ema=0.5")):
+        train(*small.command(name, "--set", change, workers=0, epochs=1))
+        said = train("tried", folder / name, *data, "--out", table).output
+        assert name in said
+    with table.open(newline="") as file:
+        plain, other = csv.DictReader(file)
+    assert (plain["run"], other["run"], plain["epochs"], plain["best_epoch"]) == ("plain", "drawn-out", "1", "1")
+    assert "loss.kind=bce" in plain["differs"]
+    assert "optimisation.ema=0.5" in other["differs"]
+    means = [float(one["mean_auroc"]) for one in (plain, other)]
+    each = [[float(one[f"AUROC {label}"]) for label in LABELS] for one in (plain, other)]
+    assert means == pytest.approx([sum(one) / len(LABELS) for one in each], abs=1e-3)
+    refused = CliRunner().invoke(app, ["tried", str(folder), *map(str, data)])
+    assert isinstance(refused.exception, RecipeError), "no run lies there"
 
 
 def test_the_recipe_that_is_printed_is_read_again(tmp_path: Path) -> None:
