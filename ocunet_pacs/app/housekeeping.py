@@ -25,8 +25,8 @@ from ocunet_pacs.domain.upkeep import CLOCKS_DIFFER, LongestWaits
 from ocunet_pacs.jobs.reaper import is_gone
 from ocunet_pacs.pipeline.steps import AssemblyRule, assemble
 from ocunet_pacs.store.consistency import Consistency
-from ocunet_pacs.store.files import STORE_PARTS
 from ocunet_pacs.store.retention import RetentionRule, remove_files
+from ocunet_pacs.store.usage import measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,9 +150,9 @@ class Housekeeping:
         """Count the bytes of its files, soon and hourly: a walk over all of them, so not when somebody asks."""
 
         def task() -> str:
-            used = {part: files.used_bytes([part]) for part in STORE_PARTS}
+            usage = measure(files, self._clock())
             if self._metrics is not None:
-                for part, number in used.items():
+                for part, number in usage.parts.items():
                     self._metrics.set("store_bytes", number, part=part)
             return ""
 

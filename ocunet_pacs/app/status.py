@@ -13,6 +13,7 @@ from ocunet_pacs.domain.job import JobKind, JobState
 from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.model.manifest import read_manifest
 from ocunet_pacs.store.files import Files
+from ocunet_pacs.store.usage import last_measured
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,7 +33,8 @@ def status(settings: Settings) -> dict[str, Any]:
     `destinations` has those that were ever tried, and whether they answer; `recent` the newest studies, with the
     highest urgency that their reports suggest (null: no report). `patient_conflicts` counts studies of which objects
     came that name another patient, `missing_files` rows whose file is not there, `store.put_aside` files that nobody
-    could read. `housekeeping` has a row for each task: times in UTC, how long the last run took, how it went.
+    could read. `store.bytes` is what housekeeping measured within the hour, at `store.measured` (null: not yet).
+    `housekeeping` has a row for each task: times in UTC, how long the last run took, how it went.
     `shadow` is how the candidate bundle stands: how many studies it looked at, failed at, and has still to look at
     (null: there is none). `drift` is what the last night found of the cameras, with those that need attention (null: it
     is off). `problems` says in a sentence each why `ready` is false; none of them is the candidate's.
@@ -127,18 +129,20 @@ def _run(run: TaskRun) -> dict[str, Any]:
 
 
 def _store(settings: Settings, problems: list[str]) -> dict[str, Any]:
+    unknown = dict.fromkeys(("bytes", "measured", "free_bytes", "put_aside"))
     if not settings.store.path.is_dir():
         problems.append(f"store: {settings.store.path} does not exist; the daemon makes it when it starts")
-        return {"bytes": None, "free_bytes": None, "put_aside": None}
+        return unknown
     try:
         files = Files(settings.store.path)
-        used, free, put_aside = files.used_bytes(), files.free_bytes(), files.put_aside_count()
+        usage, free, put_aside = last_measured(files), files.free_bytes(), files.put_aside_count()
     except StoreError as error:
         problems.append(f"store: {error}")
-        return {"bytes": None, "free_bytes": None, "put_aside": None}
+        return unknown
     if free < settings.store.min_free:
         problems.append("store: less than store.min_free is left; C-STORE answers 0xA700 until there is room")
-    return {"bytes": used, "free_bytes": free, "put_aside": put_aside}
+    used, measured = (None, None) if usage is None else (usage.total, _time(usage.at))
+    return {"bytes": used, "measured": measured, "free_bytes": free, "put_aside": put_aside}
 
 
 def _bundle(settings: Settings, problems: list[str]) -> dict[str, Any] | None:

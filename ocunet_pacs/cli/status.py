@@ -49,8 +49,8 @@ def _table(found: dict[str, Any]) -> Table:
     for job in found.get("dead", []):
         table.add_row("", Text(f"dead: job {job['id']} ({job['kind']}): {job['reason']}"))
     store = found["store"]
-    if store["bytes"] is not None:
-        table.add_row("store", f"{store['bytes'] / 2**30:.2f} GiB used, {store['free_bytes'] / 2**30:.2f} GiB free")
+    if store["free_bytes"] is not None:
+        table.add_row("store", _room(store))
     for words in _warnings(found):
         table.add_row("attention", Text(words, style="bold"))
     for name, in_words in (("bundle", _bundle), ("shadow", _shadow), ("drift", _drift)):
@@ -102,6 +102,13 @@ def _warnings(found: dict[str, Any]) -> list[str]:
     ]
     silent += [f"{one['name']} ({one['camera']}): {one['words']}" for one in (found["drift"] or {}).get("alerts", ())]
     return silent + [f"{number} {words}" for number, words in counts if number]
+
+
+def _room(store: dict[str, Any]) -> str:
+    used = "not measured yet"
+    if store["bytes"] is not None:
+        used = f"{store['bytes'] / 2**30:.2f} GiB used (measured {store['measured']})"
+    return f"{used}, {store['free_bytes'] / 2**30:.2f} GiB free"
 
 
 def _study(study: dict[str, Any]) -> str:

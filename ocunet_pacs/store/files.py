@@ -5,6 +5,7 @@
     root/results/ab/<hex>.dcm    what we made, under a name of its own each time: its row says which one counts
     root/quarantine/<hex>.dcm    what lay in `instances` and could not be read; a person looks
     root/patient.key             see pseudonyms.py; back it up with the rest
+    root/usage.json              see usage.py; nobody misses it
 
 `incoming` lies on the same file system as the rest, so a finished file moves into place by a rename.
 """

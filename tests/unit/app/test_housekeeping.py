@@ -19,6 +19,7 @@ from ocunet_pacs.intake.identity import read_identity
 from ocunet_pacs.jobs.memory import MemoryJobs
 from ocunet_pacs.metrics import Metrics
 from ocunet_pacs.store.files import Files
+from ocunet_pacs.store.usage import last_measured
 from tests.conformance.jobs.builders import LEASE, reported
 from tests.conformance.jobs.whole_study import CANDIDATE
 
@@ -134,6 +135,9 @@ def test_the_store_is_measured_part_by_part(tmp_path: Path) -> None:
     [task] = house._scheduler.get_jobs()
     task.func()
     assert metrics.gauge("store_bytes") == {("instances",): 3.0, ("results",): 5.0}
+    usage = last_measured(files)
+    assert usage is not None
+    assert usage.total == 8
 
 
 def test_without_a_destination_nothing_is_ever_removed(tmp_path: Path) -> None:
@@ -175,7 +179,8 @@ def test_status_shows_what_a_person_should_look_at() -> None:
 
     found = {
         "ready": True, "problems": [], "jobs": {"dead": 0}, "deliveries": {"dead": 0}, "bundle": None,
-        "store": {"bytes": 1, "free_bytes": 1, "put_aside": 3}, "database": {"type": "sqlite", "ok": True},
+        "store": {"bytes": 2**30, "measured": "2026-01-01T08:00:00+00:00", "free_bytes": 2**31, "put_aside": 3},
+        "database": {"type": "sqlite", "ok": True},
         "destinations": [
             {"name": "pacs", "answers": False, "down_since": "2026-01-01T08:00:00+00:00", "next_try": None,
              "reason": "pacs: nobody answered", "last_answer": None},
@@ -199,6 +204,7 @@ def test_status_shows_what_a_person_should_look_at() -> None:
     said = console.export_text()
     console.file.close()
     assert "2 studies came with the data of more than one patient" in said
+    assert "1.00 GiB used (measured 2026-01-01T08:00:00+00:00), 2.00 GiB free" in said
     assert "3 unreadable files" in said
     assert "pacs: nobody answers since 2026-01-01T08:00:00+00:00" in said
     assert "cloud" not in said
