@@ -88,6 +88,23 @@ class Host:
         self._inner.stdin.close()
         return self._inner.wait(60)
 
+    def processor_seconds(self) -> float:
+        """What its processes have used so far, of all processors together."""
+        of: dict[int, list[int]] = {}
+        spent: dict[int, int] = {}
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = path.read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            of.setdefault(int(fields[1]), []).append(int(path.parent.name))
+            # Its own, and that of children which have ended: proc(5).
+            spent[int(path.parent.name)] = sum(map(int, fields[11:15]))
+        found = [self._inner.pid]
+        for pid in found:
+            found += of.get(pid, [])
+        return sum(spent.get(pid, 0) for pid in found) / os.sysconf("SC_CLK_TCK")
+
     def log_text(self) -> str:
         """Everything that its programs have written so far."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -16,6 +16,8 @@ from ocunet_pacs.domain.result import derive_uid
 from ocunet_pacs.domain.study import Laterality
 from ocunet_pacs.imaging.drawn import draw_fundus
 from ocunet_pacs.imaging.wrap import wrap_photograph, write_dicom
+from ocunet_pacs.jobs.engine import open_engine
+from ocunet_pacs.jobs.sql import SqlJobs
 from tests.daemon import cli
 from tests.dcmtk import storescp, storescu
 from tests.hosts import postgres_at, site
@@ -64,6 +66,13 @@ class ManyHosts:
         query = "SELECT id FROM jobs WHERE kind = 'analyse' AND state = 'running' AND lease_owner LIKE %s"
         return [row[0] for row in self.ask(query, f"{host.name}:%")]
 
+    def complete(self) -> None:
+        """Have all studies that were received count as complete from now on."""
+        uids = [row[0] for row in self.ask("SELECT study_instance_uid FROM studies")]
+        engine = open_engine(self.database)
+        assert SqlJobs(engine).hasten_studies(uids) == len(uids)
+        engine.dispose()
+
     def unfinished(self) -> int:
         """How many jobs of any kind wait or run."""
         return int(self.ask("SELECT count(*) FROM jobs WHERE finished_at IS NULL")[0][0])
@@ -71,9 +80,12 @@ class ManyHosts:
 
 @contextmanager
 def many_hosts(
-    folder: Path, bundle: Path, count: int, *, lease: str, at_once: int = 1, durable: bool = False
+    folder: Path, bundle: Path, count: int, *, lease: str, at_once: int = 1, durable: bool = False, held: bool = False
 ) -> Iterator[ManyHosts]:
-    """The site with the schema in place. `durable`: PostgreSQL commits as in earnest."""
+    """The site with the schema in place.
+
+    `durable`: PostgreSQL commits as in earnest. `held`: no study is complete before `ManyHosts.complete` says so.
+    """
     store, config, archive = folder / "store", folder / "ocunet-pacs.yaml", folder / "archive"
     archive.mkdir()
     with (
@@ -93,7 +105,7 @@ def many_hosts(
                 "studies_at_once": at_once,
             },
             # Complete when its association ends: on a busy machine the pause between two images is no sign.
-            "assembly": {"quiet_period": "30s", "close_on_release": True},
+            "assembly": {"quiet_period": "1h" if held else "30s", "close_on_release": not held},
             "jobs": {"lease": lease, "unavailable_delay": "1s"},
             "metrics": {"port": 0},
             "destinations": [{"name": "archive", "ae_title": "ARCHIVE", "host": made.address, "port": port}],
