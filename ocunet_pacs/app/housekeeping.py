@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from ocunet_pacs.domain.ports import JobQueue, Ledger
+    from ocunet_pacs.domain.job import JobQueue
+    from ocunet_pacs.domain.ledger import Ledger
     from ocunet_pacs.domain.shadow import ShadowLedger
     from ocunet_pacs.domain.study import ImageHeader
     from ocunet_pacs.domain.upkeep import Upkeep

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ocunet_pacs.app.reload import Reloading
-    from ocunet_pacs.domain.ports import Ledger
+    from ocunet_pacs.domain.ledger import Ledger
     from ocunet_pacs.settings import Settings
     from ocunet_pacs.settings.changing import Change
 

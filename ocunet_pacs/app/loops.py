@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime, timedelta
 
-    from ocunet_pacs.domain.job import Job, JobKind, Outcome
-    from ocunet_pacs.domain.ports import JobQueue
+    from ocunet_pacs.domain.job import Job, JobKind, JobQueue, Outcome
     from ocunet_pacs.metrics import Metrics
     from ocunet_pacs.pipeline.loop import StopFlag
     from ocunet_pacs.settings import Settings

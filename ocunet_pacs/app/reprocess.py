@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from ocunet_pacs.domain.ledger import PastStudy
-    from ocunet_pacs.domain.ports import Ledger
+    from ocunet_pacs.domain.ledger import Ledger, PastStudy
     from ocunet_pacs.settings import Settings
 
 _PAGE = 200

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
     from ocunet_pacs.app.reload import Reloading
     from ocunet_pacs.domain.audit import Audit
-    from ocunet_pacs.domain.ports import Count, Ledger
+    from ocunet_pacs.domain.ledger import Ledger
+    from ocunet_pacs.domain.ports import Count
     from ocunet_pacs.settings import Settings
     from ocunet_pacs.settings.changing import Change
 

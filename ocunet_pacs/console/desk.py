@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.backlog import BacklogReader
     from ocunet_pacs.domain.console import ConsoleReader
-    from ocunet_pacs.domain.job import JobKind
+    from ocunet_pacs.domain.job import JobKind, JobQueue
     from ocunet_pacs.domain.ledger import DestinationState
-    from ocunet_pacs.domain.ports import JobQueue, RgbImage
+    from ocunet_pacs.domain.ports import RgbImage
     from ocunet_pacs.domain.upkeep import TaskRun, UpkeepCounts
 
 

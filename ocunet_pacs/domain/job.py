@@ -20,9 +20,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
 
@@ -124,3 +125,43 @@ def backoff(attempt: int, jitter: float, longest: timedelta = LONGEST_BACKOFF) -
     """
     ceiling = min(2.0 * 2.0 ** min(attempt - 1, 30), longest.total_seconds())
     return timedelta(seconds=ceiling * (0.5 + 0.5 * jitter))
+
+
+class JobQueue(Protocol):
+    """Claim, lease, guarded finish. Every call is one transaction; every time is passed in, aware UTC."""
+
+    def claim(self, kinds: Sequence[JobKind], owner: str, now: datetime, lease: timedelta) -> Job | None:
+        """Take a waiting job that is due, count the attempt, lease it to `owner`; None when nothing is due.
+
+        The one with the highest priority, then the one that is due first.
+        """
+
+    def renew(self, job: Job, now: datetime, lease: timedelta) -> bool:
+        """Extend the lease; False when the job is no longer ours (then stop working on it)."""
+
+    def finish(self, job: Job, outcome: Outcome, now: datetime, jitter: float) -> bool:
+        """Apply the outcome only while the job is still running, still leased to the owner in `job`, same attempt.
+
+        False when it is not: somebody else has it now and nothing was changed. `jitter` in [0, 1) is for `backoff`.
+        """
+
+    def reap(self, now: datetime, is_gone: Callable[[str], bool]) -> int:
+        """Take running jobs away from owners whose lease expired, or for which `is_gone(owner)`; how many were taken.
+
+        A job with attempts left waits again (due at once), one without is dead.
+        """
+
+    def get(self, job_id: int) -> Job | None:
+        """One job, or None."""
+
+    def find(self, *, state: JobState | None = None, kind: JobKind | None = None, limit: int = 100) -> list[Job]:
+        """Jobs, newest first."""
+
+    def retry(self, job_id: int, now: datetime) -> bool:
+        """Dead to waiting, attempts reset, due at once; False when it was not dead."""
+
+    def discard(self, job_id: int, now: datetime) -> bool:
+        """Dead to discarded; False when it was not dead."""
+
+    def counts(self) -> dict[tuple[JobKind, JobState], int]:
+        """How many jobs of each kind are in each state (absent is 0)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ocunet_pacs.domain.audit import audit_nothing
-from ocunet_pacs.domain.ports import Archive
+from ocunet_pacs.domain.backfill import Archive
 from ocunet_pacs.intake.query import Query
 from ocunet_pacs.intake.requestor import ArchivePeer
 from ocunet_pacs.intake.retrieve import GetRetrieval, retrieve_by_move

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pynetdicom.events import Event
     from pynetdicom.presentation import PresentationContext
 
-    from ocunet_pacs.domain.ports import Count, Ledger
+    from ocunet_pacs.domain.ledger import Ledger
+    from ocunet_pacs.domain.ports import Count
     from ocunet_pacs.domain.result import Commitment
 
 

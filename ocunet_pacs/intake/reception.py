@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
     from ocunet_pacs.domain.audit import Audit
-    from ocunet_pacs.domain.ports import Count, Ledger
+    from ocunet_pacs.domain.ledger import Ledger
+    from ocunet_pacs.domain.ports import Count
     from ocunet_pacs.domain.study import Arrival, ImageHeader
     from ocunet_pacs.intake.access import Pace
 

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ocunet_pacs.domain.audit import Audit
-    from ocunet_pacs.domain.ports import Count, Ledger
+    from ocunet_pacs.domain.ledger import Ledger
+    from ocunet_pacs.domain.ports import Count
     from ocunet_pacs.domain.study import ImageHeader
     from ocunet_pacs.intake.reception import IncomingStore, Receipt
     from ocunet_pacs.intake.tls import TlsConfig

@@ -6,7 +6,7 @@ from threading import RLock
 
 from ocunet_pacs.domain.backlog import BacklogReader
 from ocunet_pacs.domain.drift import DriftLedger
-from ocunet_pacs.domain.ports import Ledger
+from ocunet_pacs.domain.ledger import Ledger
 from ocunet_pacs.domain.shadow import ShadowLedger
 from ocunet_pacs.domain.upkeep import Upkeep
 from ocunet_pacs.jobs.memory_backlog import MemoryBacklog

@@ -6,9 +6,8 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ocunet_pacs.domain.backfill import FINAL, BackfillState, BackfillStudy
+from ocunet_pacs.domain.backfill import FINAL, BackfillLedger, BackfillState, BackfillStudy
 from ocunet_pacs.domain.job import JobKind, JobState
-from ocunet_pacs.domain.ports import BackfillLedger
 from ocunet_pacs.domain.study import ReasonCode
 from ocunet_pacs.jobs.memory import MemoryJobs
 from ocunet_pacs.jobs.text import storable

@@ -6,8 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ocunet_pacs.domain.job import Job, JobKind, JobState, Later
-from ocunet_pacs.domain.ports import JobQueue
+from ocunet_pacs.domain.job import Job, JobKind, JobQueue, JobState, Later
 from ocunet_pacs.jobs.text import storable
 from ocunet_pacs.jobs.transitions import after, taken_away
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ocunet_pacs.domain.backfill import FINAL, BackfillState, BackfillStudy
+from ocunet_pacs.domain.backfill import FINAL, BackfillLedger, BackfillState, BackfillStudy
 from ocunet_pacs.domain.job import JobKind, JobState
-from ocunet_pacs.domain.ports import BackfillLedger
 from ocunet_pacs.jobs.engine import for_reading, transaction
 from ocunet_pacs.jobs.schema import backfill_studies as past
 from ocunet_pacs.jobs.schema import instances, jobs, outputs, studies

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ocunet_pacs.domain.ports import Ledger
+from ocunet_pacs.domain.ledger import Ledger
 from ocunet_pacs.jobs.sql_deliveries import SqlDeliveries
 from ocunet_pacs.jobs.sql_destinations import SqlDestinations
 from ocunet_pacs.jobs.sql_intake import SqlIntake

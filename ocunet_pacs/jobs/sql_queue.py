@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import String, and_, bindparam, case, false, func, literal, select, true, union_all, update
 
-from ocunet_pacs.domain.job import Job, JobKind, JobState, Later
-from ocunet_pacs.domain.ports import JobQueue
+from ocunet_pacs.domain.job import Job, JobKind, JobQueue, JobState, Later
 from ocunet_pacs.jobs.clock import QueueClock
 from ocunet_pacs.jobs.columns import UtcDateTime
 from ocunet_pacs.jobs.engine import for_reading, transaction

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import date, datetime
 
-    from ocunet_pacs.domain.backfill import BackfillStudy, FoundStudy, Listing, Retrieved
+    from ocunet_pacs.domain.backfill import Archive, BackfillLedger, BackfillStudy, FoundStudy, Listing, Retrieved
     from ocunet_pacs.domain.dates import DateRange, Window
-    from ocunet_pacs.domain.ports import Archive, BackfillLedger, Count
+    from ocunet_pacs.domain.ports import Count
     from ocunet_pacs.pipeline.pace import OpenHours
 
     T = TypeVar("T")

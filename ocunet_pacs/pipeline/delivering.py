@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.job import Job
-    from ocunet_pacs.domain.ledger import DeliveryRow
-    from ocunet_pacs.domain.ports import Committer, Count, FileStore, Ledger, Observe, Sender
+    from ocunet_pacs.domain.ledger import DeliveryRow, Ledger
+    from ocunet_pacs.domain.ports import Committer, Count, FileStore, Observe, Sender
 
 GATHER = timedelta(seconds=3)
 """How long a stored object waits before its commitment is asked for: what is stored meanwhile is asked for with it."""

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from ocunet_pacs.domain.job import Job, JobKind
-    from ocunet_pacs.domain.ports import Count, JobQueue, Observe
+    from ocunet_pacs.domain.job import Job, JobKind, JobQueue
+    from ocunet_pacs.domain.ports import Count, Observe
 
 
 _NOW = timedelta(0)

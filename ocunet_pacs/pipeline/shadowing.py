@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.gates import Verdict
     from ocunet_pacs.domain.job import Job, Outcome
-    from ocunet_pacs.domain.ports import Classifier, Count, FileStore, Ledger, PhotographReader
+    from ocunet_pacs.domain.ledger import Ledger
+    from ocunet_pacs.domain.ports import Classifier, Count, FileStore, PhotographReader
     from ocunet_pacs.domain.result import ImageResult, MadeObject
     from ocunet_pacs.domain.shadow import ShadowLedger
     from ocunet_pacs.domain.study import ImageHeader

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.gates import Verdict
     from ocunet_pacs.domain.job import Job
     from ocunet_pacs.domain.labels import Urgency
-    from ocunet_pacs.domain.ledger import AnalysisRow
-    from ocunet_pacs.domain.ports import Classifier, Count, FileStore, Ledger, Observe, PhotographReader, Reporter
+    from ocunet_pacs.domain.ledger import AnalysisRow, Ledger
+    from ocunet_pacs.domain.ports import Classifier, Count, FileStore, Observe, PhotographReader, Reporter
     from ocunet_pacs.domain.result import ImageResult, MadeObject, Output
     from ocunet_pacs.domain.routes import Routes
     from ocunet_pacs.domain.study import ImageHeader, OpenStudy, StoredInstance

@@ -11,9 +11,8 @@ from ocunet_pacs.pipeline.listing import Lister
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ocunet_pacs.domain.backfill import BackfillStudy, FoundStudy
+    from ocunet_pacs.domain.backfill import Archive, BackfillLedger, BackfillStudy, FoundStudy
     from ocunet_pacs.domain.dates import DateRange, Window
-    from ocunet_pacs.domain.ports import Archive, BackfillLedger
 
 
 @dataclass(slots=True)

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from ocunet_pacs.domain.ports import Count, Ledger
+    from ocunet_pacs.domain.ledger import Ledger
+    from ocunet_pacs.domain.ports import Count
     from ocunet_pacs.domain.study import ImageHeader
     from ocunet_pacs.domain.upkeep import KeptFile, Upkeep
 

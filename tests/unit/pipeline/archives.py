@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import tzinfo
 
+    from ocunet_pacs.domain.backfill import BackfillLedger
     from ocunet_pacs.domain.dates import Window
-    from ocunet_pacs.domain.ports import BackfillLedger, Ledger
+    from ocunet_pacs.domain.ledger import Ledger
     from ocunet_pacs.pipeline.backfill import Tally
 
 MARCH = DateRange(date(2024, 3, 1), date(2024, 3, 31))
