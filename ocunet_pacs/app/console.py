@@ -21,12 +21,12 @@ from ocunet_pacs.app.database import open_database
 from ocunet_pacs.app.observed import be_observed
 from ocunet_pacs.app.process import Watchdog, stand_back, stop_on_signals
 from ocunet_pacs.app.reload import TakenUp
+from ocunet_pacs.app.web import assert_running, server_of
 from ocunet_pacs.console.app import console_app
 from ocunet_pacs.console.sessions import Sessions
 from ocunet_pacs.domain.audit import Alert, Party, SecurityAlert
-from ocunet_pacs.domain.errors import ConfigError, OcunetError
+from ocunet_pacs.domain.errors import ConfigError
 from ocunet_pacs.imaging.showing import Showing
-from ocunet_pacs.intake.web import WebServer, tls_context
 from ocunet_pacs.jobs.read_only import open_to_read
 from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.metrics import Metrics
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ocunet_pacs.app.reload import Reloading
     from ocunet_pacs.console.desk import Desk
     from ocunet_pacs.domain.ports import Count
+    from ocunet_pacs.intake.web import WebServer
     from ocunet_pacs.settings import Settings
 
 _MEMORY = 2 << 30
@@ -44,7 +45,6 @@ _PICTURE = timedelta(seconds=20)
 """Nobody waits longer for a picture on a page."""
 _PICTURE_MEMORY = 1536 << 20
 _REST_AFTER_S = 120.0
-_CONNECTIONS_A_REQUEST = 4
 
 
 def console(reloading: Reloading) -> int:
@@ -72,8 +72,7 @@ def console(reloading: Reloading) -> int:
     watchdog = Watchdog("console", metrics)
 
     def beat() -> None:
-        if not server.is_running:
-            raise OcunetError("the web server ended by itself")
+        assert_running(server)
         showing.rest(_REST_AFTER_S)
         watchdog.beat()
 
@@ -92,16 +91,13 @@ def console(reloading: Reloading) -> int:
 def console_server(settings: Settings, desk: Desk, count: Count) -> WebServer:
     """The server that the settings describe, not yet started. ConfigError where its certificates cannot be used."""
     ours = settings.console
-    tls = None
-    if ours.certificate is not None and ours.key is not None:
-        tls = tls_context(ours.certificate, ours.key, None, section="console")
     host = socket.gethostname().lower()
     app = console_app(
         desk,
         Sessions(secrets.token_bytes(32), time.monotonic, lambda: secrets.token_hex(16)),
         token=ours.token or "",
         names=frozenset({"localhost", host, host.partition(".")[0], ours.host.lower(), *ours.names}),
-        secure=tls is not None,
+        secure=ours.certificate is not None,
         max_requests=ours.max_requests,
         clock=time.monotonic,
         count=count,
@@ -112,12 +108,4 @@ def console_server(settings: Settings, desk: Desk, count: Count) -> WebServer:
         desk.audit(SecurityAlert(Alert.NODE_AUTHENTICATION, "TLS handshake of the console failed", Party(address=peer)))
         structlog.get_logger().warning("console_handshake_failed", peer=peer)
 
-    return WebServer(
-        app,
-        name="console",
-        host=ours.host,
-        port=ours.port,
-        tls=tls,
-        max_connections=_CONNECTIONS_A_REQUEST * ours.max_requests,
-        on_bad_handshake=on_bad_handshake,
-    )
+    return server_of(ours, app, name="console", on_bad_handshake=on_bad_handshake)

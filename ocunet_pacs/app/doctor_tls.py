@@ -36,7 +36,9 @@ def tls_checks(settings: Settings, now: Callable[[], datetime]) -> Iterator[Chec
             yield from _authority("tls.client_authority", tls.client_authority, now)
     if stow.enabled and stow.certificate is not None and stow.key is not None:
         certificate, key, authority = stow.certificate, stow.key, stow.client_authority
-        yield _own("stow.certificate", certificate, key, lambda: tls_context(certificate, key, authority), now)
+        yield _own(
+            "stow.certificate", certificate, key, lambda: tls_context(certificate, key, authority, section="stow"), now
+        )
         yield from _authority("stow.client_authority", authority, now)
     console = settings.console
     if console.enabled and console.certificate is not None and console.key is not None:

@@ -16,14 +16,14 @@ from ocunet_pacs.app.observed import be_observed
 from ocunet_pacs.app.process import Watchdog, stop_on_signals, utc_now
 from ocunet_pacs.app.reload import TakenUp
 from ocunet_pacs.app.sources import listed_rule, source_rule
+from ocunet_pacs.app.web import assert_running, server_of
 from ocunet_pacs.domain.audit import Alert, Party, SecurityAlert, audit_nothing
-from ocunet_pacs.domain.errors import ConfigError, OcunetError
+from ocunet_pacs.domain.errors import ConfigError
 from ocunet_pacs.intake.access import Pace
 from ocunet_pacs.intake.arriving import Sender
 from ocunet_pacs.intake.identity import read_identity
 from ocunet_pacs.intake.reception import Reception
 from ocunet_pacs.intake.stow import StowConfig, stow_app
-from ocunet_pacs.intake.web import WebServer, tls_context
 from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.metrics import Metrics
 from ocunet_pacs.store.files import Files
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from ocunet_pacs.domain.audit import Audit
     from ocunet_pacs.domain.ledger import Ledger
     from ocunet_pacs.domain.ports import Count
+    from ocunet_pacs.intake.web import WebServer
     from ocunet_pacs.settings import Settings
 
-_CONNECTIONS_A_REQUEST = 4
 _DOING = "receiving over the web"
 
 
@@ -66,8 +66,7 @@ def stow(reloading: Reloading) -> int:
     watchdog = Watchdog("stow", metrics)
 
     def beat() -> None:
-        if not server.is_running:
-            raise OcunetError("the web server ended by itself")
+        assert_running(server)
         watchdog.beat()
 
     # Senders are looked up in the settings at each request: there is nothing else to do.
@@ -117,24 +116,13 @@ def web_server(
     app = stow_app(
         reception, config, sender_at=senders(in_force), count=count, released=ledger.hasten_studies, audit=audit
     )
-    tls = None
-    if ours.certificate is not None and ours.key is not None:
-        tls = tls_context(ours.certificate, ours.key, ours.client_authority)
 
     def on_bad_handshake(peer: str) -> None:
         count("security_events", kind="stow_handshake_failed")
         audit(SecurityAlert(Alert.NODE_AUTHENTICATION, "TLS handshake of STOW-RS failed", Party(address=peer)))
         structlog.get_logger().warning("stow_handshake_failed", peer=peer)
 
-    return WebServer(
-        app,
-        name="stow",
-        host=ours.host,
-        port=ours.port,
-        tls=tls,
-        max_connections=_CONNECTIONS_A_REQUEST * ours.max_requests,
-        on_bad_handshake=on_bad_handshake,
-    )
+    return server_of(ours, app, name="stow", on_bad_handshake=on_bad_handshake, client_authority=ours.client_authority)
 
 
 def senders(in_force: Callable[[], Settings]) -> Callable[[str], Sender]:

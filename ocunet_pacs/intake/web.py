@@ -28,9 +28,7 @@ _LONGEST_HEAD = 1 << 15
 _GRACE_S = 10
 
 
-def tls_context(
-    certificate: Path, key: Path, client_authority: Path | None, *, section: str = "stow"
-) -> ssl.SSLContext:
+def tls_context(certificate: Path, key: Path, client_authority: Path | None, *, section: str) -> ssl.SSLContext:
     """TLS 1.2 or newer; with `client_authority` only for senders with a certificate of theirs.
 
     ConfigError, which names the files by their keys in that section of the settings.
