@@ -57,6 +57,11 @@ def look_at_bundle(folder: Path, operating_point: str, *, allow_untrained: bool)
     what = f"{manifest.name} {manifest.digest[:12]}, operating point {operating_point}"
     if not manifest.trained:
         return warning(f"{what}, UNTRAINED: its results mean nothing", "put a trained bundle in its place")
+    if manifest.research:
+        return warning(
+            f"{what}, for research only; no opinion on {len(manifest.missing_labels)} of OcuNet's labels",
+            "import OcuNet's checkpoint in its place (ocunet-pacs model import --overwrite), unless this is research",
+        )
     if not manifest.calibrated:
         return warning(f"{what}, not calibrated: its probabilities say less", "import it again with a calibration")
     return ok(what)

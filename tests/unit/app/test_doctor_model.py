@@ -103,6 +103,14 @@ def test_an_untrained_bundle_that_is_allowed_is_said_all_the_same(bundle: Path) 
     assert "UNTRAINED" in said.found
 
 
+def test_a_bundle_for_research_only_is_said_with_what_takes_its_place(bundle: Path) -> None:
+    (bundle / "manifest.json").write_bytes(manifest(research=True).sealed("0" * 64).to_bytes())
+    said = look_at_bundle(bundle, "default", allow_untrained=False)
+    assert said.level is Level.WARNING
+    assert "for research only; no opinion on 27 of OcuNet's labels" in said.found
+    assert "model import --overwrite" in said.remedy
+
+
 def test_what_is_wrong_with_a_candidate_is_no_fault_of_the_daemons(tmp_path: Path) -> None:
     said = at_most_a_warning(look_at_bundle(tmp_path, "default", allow_untrained=False))
     assert said.level is Level.WARNING
