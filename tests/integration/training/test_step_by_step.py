@@ -60,8 +60,10 @@ def test_what_was_tried_becomes_a_table_that_outlives_the_runs(small: SmallRun) 
     assert "loss.kind=bce" in plain["differs"]
     assert "optimisation.ema=0.5" in other["differs"]
     means = [float(one["mean_auroc"]) for one in (plain, other)]
-    each = [[float(one[f"AUROC {label}"]) for label in LABELS] for one in (plain, other)]
-    assert means == pytest.approx([sum(one) / len(LABELS) for one in each], abs=1e-3)
+    # All that is known of DR in this validation split is that it is absent.
+    each = [[one[f"AUROC {label}"] for label in LABELS] for one in (plain, other)]
+    assert [values.count("") for values in each] == [1, 1]
+    assert means == pytest.approx([sum(map(float, filter(None, values))) / 2 for values in each], abs=1e-3)
     refused = CliRunner().invoke(app, ["tried", str(folder), *map(str, data)])
     assert isinstance(refused.exception, RecipeError), "no run lies there"
 
