@@ -82,21 +82,18 @@ def test_no_step_works_harder_when_the_tables_have_grown(sqlite_engine: Engine) 
     work = counting(sqlite_engine)
     store = SqlJobs(sqlite_engine)
 
-    def cost(call: Callable[[], object]) -> int:
-        return work(call)["instructions"]
-
     for number in range(FIRST):
         one_study(store, number)
         a_look(store, number)
     calls = clockwork(sqlite_engine)
-    early = {name: cost(call) for name, call in calls.items()}
-    early |= {"a study": cost(lambda: one_study(store, FIRST)), "a look": cost(lambda: a_look(store, FIRST))}
-    early["an outage"] = cost(lambda: an_outage(store, 1))
+    early = {name: work(call) for name, call in calls.items()}
+    early |= {"a study": work(lambda: one_study(store, FIRST)), "a look": work(lambda: a_look(store, FIRST))}
+    early["an outage"] = work(lambda: an_outage(store, 1))
     multiply(sqlite_engine, TIMES)
-    late = {name: cost(call) for name, call in calls.items()}
-    late["a study"] = cost(lambda: one_study(store, FIRST + 1))
-    late["a look"] = cost(lambda: a_look(store, FIRST + 1))
-    late["an outage"] = cost(lambda: an_outage(store, 2))
+    late = {name: work(call) for name, call in calls.items()}
+    late["a study"] = work(lambda: one_study(store, FIRST + 1))
+    late["a look"] = work(lambda: a_look(store, FIRST + 1))
+    late["an outage"] = work(lambda: an_outage(store, 2))
     grown = {name: (early[name], late[name]) for name in early if late[name] > 1.2 * early[name] + 2 * GRAIN}
     assert not grown
 

@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 from ocunet_pacs.jobs.sql import SqlJobs
 from tests.conformance.jobs.filling import FEW, Claiming, asked, fill, postgres_database, sqlite_database
-from tests.conformance.jobs.work import GRAIN, counting
+from tests.conformance.jobs.work import counting
 
 if TYPE_CHECKING:
     import psycopg
@@ -20,29 +20,24 @@ if TYPE_CHECKING:
 
 FULL = (12_000, 4_000)
 MOST = 1.5
-SLACK = {"instructions": 4 * GRAIN, "pages": 10, "entries": 10}
+SLACK = 20
 """A tree that is a level deeper, a page that was split, a job more that runs."""
+pytestmark = pytest.mark.timeout(600)
 
 
-def costs(engine: Engine) -> dict[str, dict[str, int]]:
-    """What each step costs once caches are warm."""
+def costs(engine: Engine) -> dict[str, int]:
+    """What each step costs once caches are warm. The least of a few: PostgreSQL has work of its own now and then."""
     work = counting(engine)
-    found: dict[str, dict[str, int]] = {}
-    for _ in range(3):
-        found = {name: work(call) for name, call in (Claiming(SqlJobs(engine)).calls() | asked(engine)).items()}
-    return found
+    steps = Claiming(SqlJobs(engine)).calls() | asked(engine)
+    found = [{name: work(call) for name, call in steps.items()} for _ in range(4)]
+    return {name: min(one[name] for one in found) for name in steps}
 
 
-def grown(few: Engine, full: Engine) -> dict[str, object]:
+def grown(few: Engine, full: Engine) -> dict[str, tuple[int, int]]:
     fill(few, *FEW)
     fill(full, *FULL)
     before, after = costs(few), costs(full)
-    return {
-        name: (before[name], after[name])
-        for name in before
-        for unit, number in after[name].items()
-        if number > MOST * before[name][unit] + SLACK[unit]
-    }
+    return {name: (before[name], after[name]) for name in before if after[name] > MOST * before[name] + SLACK}
 
 
 def test_nothing_costs_more_on_a_full_sqlite() -> None:

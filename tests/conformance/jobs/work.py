@@ -2,7 +2,7 @@
 
 SQLite counts the instructions of its virtual machine. PostgreSQL (15 or newer) counts the pages of tables, indexes and
 catalogues that are looked at, and the rows and index entries that are read, for whatever reason: a statement, its
-planning, or a trigger.
+planning, a trigger, or a vacuum that runs meanwhile.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     Call: TypeAlias = Callable[[], object]
-    Work: TypeAlias = Callable[[Call], dict[str, int]]
-    """What a call cost, by unit. Whoever wants no cold cache in it makes the call once before."""
+    Work: TypeAlias = Callable[[Call], int]
+    """What a call cost. Whoever wants no cold cache in it makes the call once before."""
 
 GRAIN = 5
 """Instructions of SQLite's after which it is asked to count; what is counted is a multiple of it."""
 _READ = text(
-    "SELECT blks_hit + blks_read AS pages, tup_returned + tup_fetched AS entries"
-    " FROM pg_stat_database WHERE datname = current_database()"
+    "SELECT blks_hit + blks_read + tup_returned + tup_fetched FROM pg_stat_database WHERE datname = current_database()"
 )
 
 
@@ -47,10 +46,10 @@ def _instructions(engine: Engine) -> Work:
     event.listen(engine, "connect", watch)
     engine.dispose()
 
-    def cost(call: Call) -> dict[str, int]:
+    def cost(call: Call) -> int:
         before = seen
         call()
-        return {"instructions": seen - before}
+        return seen - before
 
     return cost
 
@@ -58,19 +57,18 @@ def _instructions(engine: Engine) -> Work:
 def _pages(engine: Engine) -> Work:
     """Of the one session that the engine's pool hands out while only one call is made at a time."""
 
-    def read() -> dict[str, int]:
+    def read() -> int:
         with engine.connect() as connection:
             connection.execute(text("SET stats_fetch_consistency = none"))
             # A session hands its counts in once a second, unless it is told to do so at the end of its transaction.
             connection.execute(text("SELECT pg_stat_force_next_flush()"))
             connection.commit()
-            return dict(connection.execute(_READ).mappings().one())
+            return int(connection.execute(_READ).scalar_one())
 
-    def cost(call: Call) -> dict[str, int]:
+    def cost(call: Call) -> int:
         read()
         before = read()
         call()
-        after = read()
-        return {unit: after[unit] - before[unit] for unit in before}
+        return read() - before
 
     return cost
