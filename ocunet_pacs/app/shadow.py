@@ -22,7 +22,6 @@ from ocunet_pacs.app.process import stop_on_signals
 from ocunet_pacs.app.resident import Residency, Resident, bundle_files
 from ocunet_pacs.domain.errors import ConfigError, UntrainedBundle
 from ocunet_pacs.domain.job import JobKind
-from ocunet_pacs.imaging.allocator import settle_allocator
 from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.metrics import Metrics
 from ocunet_pacs.model.predictor import Predictor
@@ -50,7 +49,6 @@ def run(reloading: Reloading) -> int:
     stop, settings = stop_on_signals(), reloading.settings
     log = structlog.get_logger()
     engine = open_database(settings)
-    settle_allocator()
     metrics = Metrics()
     first = _load(settings, metrics)
     jobs = SqlJobs(engine)

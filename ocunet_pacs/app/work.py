@@ -21,7 +21,6 @@ from ocunet_pacs.app.process import stop_on_signals, watchdog_seconds
 from ocunet_pacs.app.resident import Residency, Resident, bundle_files
 from ocunet_pacs.app.wake import Waiting, Waker
 from ocunet_pacs.domain.job import JobKind
-from ocunet_pacs.imaging.allocator import settle_allocator
 from ocunet_pacs.jobs.sql import SqlJobs
 from ocunet_pacs.metrics import Metrics
 from ocunet_pacs.pipeline.steps import AnalysisTools, analyse
@@ -45,7 +44,6 @@ def work(reloading: Reloading) -> int:
     stop, settings = stop_on_signals(), reloading.settings
     log = structlog.get_logger()
     engine = open_database(settings)
-    settle_allocator()
     metrics = Metrics()
     first = _load(settings, metrics)
     jobs = SqlJobs(engine)

@@ -5,7 +5,8 @@ needed: a worker with twenty threads grew for half an hour before it had all of 
 for all of them is as large as what is needed at once.
 
 It also maps each buffer above 32 MB (at first above 128 KB) from the kernel and gives it back. The kernel then
-clears each page anew: a sixth of a decoder's time, and two thirds of torch's speed on a CPU.
+clears each page anew: a sixth of a decoder's time, and two thirds of torch's speed on a CPU. ONNX Runtime keeps its
+layers' memory itself, so that a worker which runs on it need not, and gives back what a bundle took that has left.
 """
 
 from __future__ import annotations

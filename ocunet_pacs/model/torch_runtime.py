@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ocunet_pacs.imaging.allocator import settle_allocator
 from ocunet_pacs.model.bundle import load_network
 from ocunet_pacs.model.calibration import probabilities
 from ocunet_pacs.model.explain import ExplainedHead
@@ -139,7 +140,11 @@ def choose_precision(
 
 
 def on_cpu(manifest: Manifest, folder: Path) -> Runtime:
-    """The bundle in `folder` in float32. BundleError."""
+    """The bundle in `folder` in float32. BundleError.
+
+    This process keeps what memory it frees from then on: torch's layers would have the kernel clear theirs every time.
+    """
+    settle_allocator()
     return TorchRuntime(load_network(folder, manifest), torch.device("cpu"))
 
 

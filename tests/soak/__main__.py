@@ -68,6 +68,8 @@ def main() -> int:
         site.close()
     run.findings.append(processes_left(site))
     (options.out / "summary.json").write_text(json.dumps(as_values(run), indent=1) + "\n", "utf-8")
+    samples = "".join(f"{row}\n" for life in run.lives for row in life.rows())
+    (options.out / "processes.csv").write_text(f"role,pid,seconds,mib,files,threads\n{samples}", "utf-8")
     text = as_markdown(run)
     (options.out / "summary.md").write_text(text, "utf-8")
     if options.docs is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tests.soak.services import processes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tests.soak.services import Service
 
@@ -59,6 +59,11 @@ class Life:
         warm = [(sample.at / 60, getattr(sample, what)) for sample in self.warm()]
         slopes = [(later - earlier) / (end - start) for (start, earlier), (end, later) in combinations(warm, 2)]
         return statistics.median(slopes) if slopes else 0.0
+
+    def rows(self) -> Iterator[str]:
+        """Its samples as lines: role, pid, seconds of its life, MiB, open files, threads."""
+        for s in self.samples:
+            yield f"{self.role},{self.pid},{s.at:.1f},{s.memory:.1f},{s.files:g},{s.threads:g}"
 
     def thirds(self, what: str) -> tuple[float, float]:
         """Medians of the first and the last third after the warm-up (of all of it where it was short)."""
