@@ -126,7 +126,8 @@ def _run(site: Site, options: argparse.Namespace, seed: int, say: Callable[[str]
     pace.close()
     findings += judge(outbox.studies, evidence)
     findings += judge_site(site)
-    findings += [_flat(sampler.lives, minutes), _as_planned(faults)]
+    reloads = [at for one in faults.happened if one.kind == "reloaded" for at in (one.begin, one.end or one.begin)]
+    findings += [_flat(sampler.lives, minutes, reloads), _as_planned(faults)]
     say("judged")
     photographs = [one for study in outbox.studies for one in study.all]
     return Run(
@@ -191,8 +192,9 @@ def _idle(site: Site, *, drained: bool) -> Finding:
     return Finding(what, 1, [] if drained else ["jobs or open studies were left; they stand below where they still do"])
 
 
-def _flat(lives: Sequence[Life], minutes: float) -> Finding:
+def _flat(lives: Sequence[Life], minutes: float, reloads: Sequence[float]) -> Finding:
     """In a run that is long enough each role must have a life that is."""
+    lives = [stretch for life in lives for stretch in life.stretches(reloads)]
     wrong = [what for life in lives for what in life.leaks()]
     if minutes * 60 >= 3 * LONG_ENOUGH_SECONDS:
         wrong += [

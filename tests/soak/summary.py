@@ -93,7 +93,7 @@ def as_values(run: Run) -> dict[str, Any]:
                 "minutes": round(life.seconds / 60, 1),
                 "processes": sum(other.role == role for other in run.lives),
                 **{
-                    what: {"first": life.thirds(what)[0], "last": life.thirds(what)[1], "a_minute": life.slope(what)}
+                    what: {"first": life.thirds(what)[0], "last": life.thirds(what)[1], "a_minute": life.growth(what)}
                     for what in MOST
                 },
             }
@@ -176,14 +176,14 @@ def _processes(run: Run) -> list[str]:
         memory, files, threads = (life.thirds(what) for what in MOST)
         lines.append(
             f"| {role} | {life.seconds / 60:.1f} | {sum(other.role == role for other in run.lives)} "
-            f"| {memory[0]:.0f} → {memory[1]:.0f} MiB | {life.slope('memory'):+.2f} MiB "
+            f"| {memory[0]:.0f} → {memory[1]:.0f} MiB | {life.growth('memory'):+.2f} MiB "
             f"| {files[0]:.0f} → {files[1]:.0f} | {threads[0]:.0f} → {threads[1]:.0f} |"
         )
     rule = (
-        f"Flat means: in a process that lived for {LONG_ENOUGH_SECONDS / 60:g} minutes or longer, memory grows by less "
-        f"than {MOST['memory']:g} MiB a minute after the first {WARM_UP_SECONDS / 60:g} (median of the slopes between "
-        "all pairs of samples, so that a minute with two bundles in memory does not decide), open files "
-        f"and threads by less than {MOST['files']:g} a minute."
+        f"Flat means: in a process that lived for {LONG_ENOUGH_SECONDS / 60:g} minutes or longer between two reloads, "
+        f"memory grows by less than {MOST['memory']:g} MiB a minute after the first {WARM_UP_SECONDS / 60:g}, and open "
+        f"files and threads by less than {MOST['files']:g}. Growth is the least of three: the median of the slopes "
+        "between all pairs of samples, and how the lowest and the highest value rise from the first third to the last."
     )
     return [*lines, "", rule, ""]
 

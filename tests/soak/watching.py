@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from dataclasses import dataclass, field
-from itertools import combinations
+from dataclasses import dataclass, field, replace
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from tests.soak.services import Service
 
 EVERY_SECONDS = 3.0
-WARM_UP_SECONDS = 120.0
-"""Models, caches and pools are filled in the first minutes; what is measured comes after."""
-LONG_ENOUGH_SECONDS = 480.0
+WARM_UP_SECONDS = 300.0
+"""Models, caches, pools and heaps are filled in the first minutes; what is measured comes after."""
+LONG_ENOUGH_SECONDS = 600.0
 MOST = {"memory": 1.0, "files": 0.5, "threads": 0.5}
 """MiB, descriptors and threads a minute: more is a leak."""
 
@@ -42,6 +42,8 @@ class Life:
     role: str
     pid: int
     samples: list[Sample] = field(default_factory=list)
+    born: float = 0.0
+    """Seconds after the start of the run."""
 
     @property
     def seconds(self) -> float:
@@ -50,15 +52,35 @@ class Life:
     def warm(self) -> list[Sample]:
         return [sample for sample in self.samples if sample.at >= WARM_UP_SECONDS]
 
-    def slope(self, what: str) -> float:
+    def growth(self, what: str) -> float:
         """Growth a minute after the warm-up; 0.0 where there are too few samples.
 
-        The median of the slopes between all pairs of samples (Theil 1950, Sen 1968), and not least squares: in the
-        minute after a reload two bundles are in memory, and where in a life that falls would decide.
+        The least of three: the median of the slopes between all pairs of samples (Theil 1950, Sen 1968), and how the
+        lowest and the highest value rise from the first third to the last. A leak raises all of them. What comes and
+        goes with the work, as connections do, does not raise both ends.
         """
         warm = [(sample.at / 60, getattr(sample, what)) for sample in self.warm()]
+        if len(warm) < 3:
+            return 0.0
         slopes = [(later - earlier) / (end - start) for (start, earlier), (end, later) in combinations(warm, 2)]
-        return statistics.median(slopes) if slopes else 0.0
+        third = len(warm) // 3
+        first, last = ([value for _, value in part] for part in (warm[:third], warm[-third:]))
+        minutes = warm[-third][0] - warm[0][0]
+        ends = ((end(last) - end(first)) / minutes for end in (min, max))
+        return min(statistics.median(slopes), *ends)
+
+    def stretches(self, moments: Sequence[float]) -> list[Life]:
+        """It, cut at those moments of the run: a reload gives memory back, which then fills again as at the start."""
+        cuts = [0.0, *sorted(at - self.born for at in moments if 0 < at - self.born < self.seconds), self.seconds + 1]
+        return [
+            Life(
+                self.role,
+                self.pid,
+                [replace(sample, at=sample.at - begin) for sample in self.samples if begin <= sample.at < end],
+                self.born + begin,
+            )
+            for begin, end in pairwise(cuts)
+        ]
 
     def rows(self) -> Iterator[str]:
         """Its samples as lines: role, pid, seconds of its life, MiB, open files, threads."""
@@ -77,9 +99,9 @@ class Life:
         if self.seconds < LONG_ENOUGH_SECONDS:
             return []
         return [
-            f"{self.role} {self.pid}: {what} grows by {self.slope(what):.2f} a minute"
+            f"{self.role} {self.pid}: {what} grows by {self.growth(what):.2f} a minute"
             for what, most in MOST.items()
-            if self.slope(what) >= most
+            if self.growth(what) >= most
         ]
 
 
@@ -99,6 +121,7 @@ class Sampler:
         self._services, self._clock = services, clock
         self._lives: dict[tuple[str, int, str], tuple[float, Life]] = {}
         self._over = threading.Event()
+        self._began = clock()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -124,7 +147,7 @@ class Sampler:
         lines = (folder / "status").read_text(errors="replace").splitlines()
         status = dict(line.split(":", 1) for line in lines if ":" in line)
         now = self._clock()
-        born, life = self._lives.setdefault((role, pid, started), (now, Life(role, pid)))
+        born, life = self._lives.setdefault((role, pid, started), (now, Life(role, pid, born=now - self._began)))
         life.samples.append(
             Sample(
                 now - born,
