@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, and_, func, literal, or_, select, true
+from sqlalchemy import BigInteger, and_, case, func, literal, or_, select, true
 
 from ocunet_pacs.domain.console import (
     About,
@@ -220,12 +220,13 @@ def _newest_dead(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
     if not ids:
         return {}
     newest: dict[int, int] = {}
-    of_study = (analyses.c.study_id, func.max(jobs.c.id))
-    of_these = (analyses.c.study_id.in_(ids), in_state(JobState.DEAD))
+    # Outer joins, and no condition on the state: SQLite would begin with all jobs of a kind, or with all that wait.
+    of_study = (analyses.c.study_id, func.max(case((in_state(JobState.DEAD), jobs.c.id), else_=0)))
     of_analyses = and_(jobs.c.kind == JobKind.ANALYSE, jobs.c.subject_id == analyses.c.id)
-    sent = select(*of_study).join_from(analyses, outputs).join(deliveries).join(jobs, JOB_OF_DELIVERY)
-    for query in (select(*of_study).join_from(analyses, jobs, of_analyses), sent):
-        for study_id, job_id in connection.execute(query.where(*of_these).group_by(analyses.c.study_id)):
+    sent = select(*of_study).join_from(analyses, outputs).join(deliveries).outerjoin(jobs, JOB_OF_DELIVERY)
+    for query in (select(*of_study).outerjoin_from(analyses, jobs, of_analyses), sent):
+        of_these = query.where(analyses.c.study_id.in_(ids)).group_by(analyses.c.study_id)
+        for study_id, job_id in connection.execute(of_these):
             newest[study_id] = max(job_id, newest.get(study_id, 0))
     return newest
 

@@ -167,8 +167,12 @@ def asked(engine: Engine) -> dict[str, Callable[[], object]]:
         questions[f"console: jobs, {state}"] = lambda state=state: console.jobs(state)  # type: ignore[misc]
     for among in Among:
         questions[f"console: studies, {among}"] = lambda among=among: console.studies(among)  # type: ignore[misc]
+        further = console.studies(among, limit=3).end
+        if further:
+            questions[f"console: studies, {among}, page 2"] = (
+                lambda among=among, further=further: console.studies(among, after=further)  # type: ignore[misc]
+            )
     return questions | {
-        "console: studies, page 2": lambda: console.studies(before=study.id - 3),
         "console: a study": lambda: console.study(study.id),
         "console: today": lambda: console.finished_since(LATER),
         "console: answers": console.last_answers,
