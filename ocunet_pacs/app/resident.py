@@ -149,8 +149,8 @@ class Residency(Generic[Tools]):
 
     def _leave(self, place: _Place[Tools]) -> None:
         place.resident.close()
-        give_back()  # for a while there were two networks, and that will not come again soon
         if not self._ending:
+            give_back()  # for a while there were two networks, and that will not come again soon
             bundle = place.resident.predictor.bundle
             structlog.get_logger().info("bundle_left", bundle=bundle.name, digest=bundle.digest)
 

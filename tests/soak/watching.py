@@ -63,9 +63,8 @@ class Life:
         if len(warm) < 3:
             return 0.0
         slopes = [(later - earlier) / (end - start) for (start, earlier), (end, later) in combinations(warm, 2)]
-        third = len(warm) // 3
-        first, last = ([value for _, value in part] for part in (warm[:third], warm[-third:]))
-        minutes = warm[-third][0] - warm[0][0]
+        first, last = self._ends(what)
+        minutes = warm[-len(last)][0] - warm[0][0]
         ends = ((end(last) - end(first)) / minutes for end in (min, max))
         return min(statistics.median(slopes), *ends)
 
@@ -89,10 +88,14 @@ class Life:
 
     def thirds(self, what: str) -> tuple[float, float]:
         """Medians of the first and the last third after the warm-up (of all of it where it was short)."""
-        warm = self.warm() or self.samples
-        third = max(1, len(warm) // 3)
-        first, last = warm[:third], warm[-third:]
-        return statistics.median(getattr(s, what) for s in first), statistics.median(getattr(s, what) for s in last)
+        first, last = self._ends(what)
+        return statistics.median(first), statistics.median(last)
+
+    def _ends(self, what: str) -> tuple[list[float], list[float]]:
+        """The values of the first and of the last third."""
+        values = [getattr(sample, what) for sample in self.warm() or self.samples]
+        third = max(1, len(values) // 3)
+        return values[:third], values[-third:]
 
     def leaks(self) -> list[str]:
         """What grows; nothing is said of a life that was too short."""
