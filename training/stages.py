@@ -10,6 +10,7 @@ import torch
 
 from ocunet_pacs.drift.bundle_reference import FEWEST, BundleReference, write_bundle_reference
 from ocunet_pacs.model.bundle import rounded
+from ocunet_pacs.model.calibration import probabilities
 from ocunet_pacs.model.network import empty_network
 from ocunet_pacs.model.predictor import Predictor
 from ocunet_pacs.model.runtime import HALF_TOLERANCE
@@ -190,7 +191,7 @@ def said_of_validation(
         targets=targets,
         known=known,
         logits=logits,
-        probabilities=1.0 / (1.0 + np.exp(-logits)),
+        probabilities=probabilities(logits, 1.0),
         thresholds=np.full(len(prepared.labels), 0.5),
     )
 

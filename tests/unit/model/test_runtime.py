@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from ocunet_pacs.model.network import OcuNet
 
 CPU = torch.device("cpu")
+_WITH_MALLOC = (
+    "import ctypes\n"
+    "c = ctypes.CDLL(None); c.malloc.restype = ctypes.c_void_p\n"
+    "c.malloc.argtypes = [ctypes.c_size_t]; c.free.argtypes = [ctypes.c_void_p]\n"
+)
 
 
 def test_a_prepared_bundle_runs_on_onnx_runtime_with_torchs_answers(bundle: Path, photograph: np.ndarray) -> None:
@@ -300,11 +305,9 @@ def test_threads_follow_the_affinity_of_the_process() -> None:
 def test_threads_of_a_settled_process_share_one_heap_and_its_free_pages_can_go() -> None:
     """The most that a process of twenty threads keeps is what they need at once, not what each needed at its time."""
     program = (
-        "import ctypes, threading\n"
+        f"{_WITH_MALLOC}import threading\n"
         "from pathlib import Path\n"
         "from ocunet_pacs.imaging.allocator import give_back, settle_allocator\n"
-        "c = ctypes.CDLL(None); c.malloc.restype = ctypes.c_void_p\n"
-        "c.malloc.argtypes = [ctypes.c_size_t]; c.free.argtypes = [ctypes.c_void_p]\n"
         "def resident():\n"
         "    return int(Path('/proc/self/statm').read_text().split()[1]) >> 8\n"
         "def use():\n"
@@ -329,10 +332,8 @@ def test_threads_of_a_settled_process_share_one_heap_and_its_free_pages_can_go()
 def test_a_settled_allocator_keeps_large_buffers() -> None:
     """Page faults of a second large buffer: none where the first one's memory was kept."""
     program = (
-        "import ctypes, resource\n"
+        f"{_WITH_MALLOC}import resource\n"
         "from ocunet_pacs.imaging.allocator import settle_allocator\n"
-        "c = ctypes.CDLL(None); c.malloc.restype = ctypes.c_void_p\n"
-        "c.malloc.argtypes = [ctypes.c_size_t]; c.free.argtypes = [ctypes.c_void_p]\n"
         "def faults():\n"
         "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "    p = c.malloc(1 << 26); ctypes.memset(p, 1, 1 << 26); c.free(p)\n"
