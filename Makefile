@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+JOBS ?= 2
 BIN := $(VENV)/bin
 
 .PHONY: demo test check bench soak peers pictures statement release licences audit format clean
@@ -11,8 +12,9 @@ demo: $(VENV)/.ready-run
 	rm -rf demo-out
 	$(BIN)/ocunet-pacs demo --out demo-out $(PHOTOS)
 
+# Much of a test's time is waiting for daemons, so two processes share them file by file, the long acceptance runs first.
 test: $(VENV)/.ready peers
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import random
 import socket
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOST = "127.0.0.1"
+_FIRST_PORT, _PORTS_EACH, _PORT_RANGES = 20000, 1500, 8
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,28 @@ class Finished:
     text: str
 
 
+def _ports() -> Iterator[int]:
+    """This process's ports, round and round, begun anywhere.
+
+    Below those that Linux gives to clients (from 32768, ip(7)): a connection of anybody's cannot take one between
+    `free_port` and the server that is to listen there. Each process of pytest-xdist has ports of its own.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = _FIRST_PORT + worker % _PORT_RANGES * _PORTS_EACH
+    begun = random.SystemRandom().randrange(_PORTS_EACH)
+    return (first + (begun + number) % _PORTS_EACH for number in itertools.count())
+
+
+_PORT = _ports()
+
+
 def free_port() -> int:
     """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    for port in _PORT:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            return port
+    raise AssertionError("ports never end")
 
 
 def storescu(

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import yaml
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.conftest import PROJECT
 from training.data.manifest import Manifest, Row, Split, write_manifest
@@ -93,6 +94,12 @@ class SmallRun:
         """Of the csv file, without what a clock has measured."""
         with (self.folder / name / "history.csv").open() as file:
             return [{k: v for k, v in line.items() if k not in TIMINGS} for line in csv.DictReader(file)]
+
+    def steps(self, name: str, measured: str) -> list[float]:
+        """Each step's value, as the journal keeps them for TensorBoard."""
+        events = EventAccumulator(str(self.folder / name / "tensorboard"))
+        events.Reload()
+        return [step.value for step in events.Scalars(f"step/{measured}")]
 
     def checkpoint(self, name: str, file: str = LAST) -> dict[str, Any]:
         """As it is read."""
