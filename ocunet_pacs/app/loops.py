@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ocunet_pacs.app.process import Watchdog, role_name
+from ocunet_pacs.imaging.allocator import give_back
 from ocunet_pacs.jobs.reaper import owner_name
 from ocunet_pacs.pipeline.loop import Loop
 
@@ -27,6 +28,8 @@ EXIT_HUNG = 3
 """Exit status of a process whose device hangs."""
 _LONGEST_LOAD_S = 60.0
 """A bundle takes seconds to load; within this the process may still end in good order before its stop times out."""
+GIVE_BACK_SECONDS = 60.0
+"""Seldom enough to cost nothing: tens of milliseconds, for pages that the next photographs may want again."""
 _LAST_WORDS_SECONDS = 1.0
 """What the loops get to record why their jobs failed; the reaper sees to what is left."""
 
@@ -88,9 +91,11 @@ def attend(
 ) -> None:
     """Return when the loops have ended. A device that hangs ends the process: whoever started it starts it again.
 
-    Meanwhile `metrics` hears every second that the model is loaded and does not hang.
+    Meanwhile `metrics` hears every second that the model is loaded and does not hang, and what is free between the
+    heap's pieces goes back to the kernel: pictures of many sizes touch another part of it each time, and would in an
+    hour or two hold the most that the process ever had, two bundles at a reload.
     """
-    said = float("-inf")
+    said, given_back = float("-inf"), time.monotonic()
     while any(thread.is_alive() for thread in threads):
         if is_hung():
             structlog.get_logger().error("device_hung")
@@ -99,6 +104,9 @@ def attend(
         if time.monotonic() - said >= 1.0:
             said = time.monotonic()
             metrics.set("model_answer_timestamp_seconds", time.time(), role=role_name(role))
+        if time.monotonic() - given_back >= GIVE_BACK_SECONDS:
+            given_back = time.monotonic()
+            give_back()
         time.sleep(0.1)
 
 
