@@ -1,4 +1,4 @@
-"""The daemon under load and faults for half an hour: `python -m tests.soak --minutes 30 --seed 1 --out FOLDER`.
+"""The daemon under load and faults for half an hour: `python -m tests.soak --minutes 30 --seed 24 --out FOLDER`.
 
 timetable   which fault comes when: from the seed alone
 cameras     send photographs until they are acknowledged, as many as the daemon can analyse
