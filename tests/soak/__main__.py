@@ -125,7 +125,7 @@ def _run(site: Site, options: argparse.Namespace, seed: int, say: Callable[[str]
     arrivals.close()
     pace.close()
     findings += judge(outbox.studies, evidence)
-    findings += judge_site(site)
+    findings += judge_site(site, faults.happened, began)
     reloads = [at for one in faults.happened if one.kind == "reloaded" for at in (one.begin, one.end or one.begin)]
     findings += [_flat(sampler.lives, minutes, reloads), _as_planned(faults)]
     say("judged")

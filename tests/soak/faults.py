@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 import time
+from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -200,6 +201,7 @@ class Faults:
     say: Callable[[str], None]
     happened: list[Happened] = field(default_factory=list)
     _running: list[threading.Thread] = field(default_factory=list)
+    _targets: defaultdict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     def run(self, planned: list[Planned], until: float) -> None:
         """Return at `until` (monotonic), when all faults are over."""
@@ -213,16 +215,18 @@ class Faults:
             thread.join(300)
 
     def _let_happen(self, one: Planned) -> None:
-        happened = Happened(one.kind.name, "", time.monotonic() - self.began)
-        self.happened.append(happened)
-        doing = KINDS[one.kind](self.site, random.Random(one.seed))
-        try:
-            happened.to = next(doing)
-            self.say(f"{happened.kind}: {happened.to}")
-            time.sleep(one.lasts)
-            next(doing, None)
-        except Exception as error:  # noqa: BLE001 - the others still have to come; the verdict tells of it
-            happened.trouble = f"{type(error).__name__}: {error}"
-        happened.end = time.monotonic() - self.began
-        if one.lasts or happened.trouble:
-            self.say(f"{happened.kind}: over after {happened.end - happened.begin:.0f} s {happened.trouble}")
+        # The timetable lets the next come when this one ends, but a server takes a while to be there again.
+        with self._targets[one.kind.target]:
+            happened = Happened(one.kind.name, "", time.monotonic() - self.began)
+            self.happened.append(happened)
+            doing = KINDS[one.kind](self.site, random.Random(one.seed))
+            try:
+                happened.to = next(doing)
+                self.say(f"{happened.kind}: {happened.to}")
+                time.sleep(one.lasts)
+                next(doing, None)
+            except Exception as error:  # noqa: BLE001 - the others still have to come; the verdict tells of it
+                happened.trouble = f"{type(error).__name__}: {error}"
+            happened.end = time.monotonic() - self.began
+            if one.lasts or happened.trouble:
+                self.say(f"{happened.kind}: over after {happened.end - happened.begin:.0f} s {happened.trouble}")

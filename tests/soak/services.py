@@ -33,9 +33,18 @@ CANNOT_RUN = 2
 """RestartPreventExitStatus= of the units."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a service did without being asked, at that monotonic moment; `status` where it is an exit status."""
+
+    at: float
+    what: str
+    status: int | None = None
+
+
 @dataclass
 class Service:
-    """One unit. `unplanned` are its ends that nobody asked for and no fault explains."""
+    """One unit. `unplanned` are its ends that nobody asked for; what a fault explains of them is the judge's to say."""
 
     name: str
     unit: str
@@ -49,7 +58,7 @@ class Service:
     heard: float = 0.0
     wanted: bool = False
     expected: bool = False
-    unplanned: list[str] = field(default_factory=list)
+    unplanned: list[Ended] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._address = f"\0ocunet-soak-{os.getpid()}-{self.name}"
@@ -83,7 +92,7 @@ class Service:
         try:
             return process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self.unplanned.append(f"{self.name} did not stop within {STOP_SECONDS:g} s")
+            self.unplanned.append(Ended(time.monotonic(), f"{self.name} did not stop within {STOP_SECONDS:g} s"))
             process.kill()
             return process.wait(10)
 
@@ -127,12 +136,13 @@ class Service:
                 status = process.poll()
                 if status is None:
                     if self.ready.is_set() and time.monotonic() - self.heard > self._patience:
-                        self.unplanned.append(f"{self.name} was silent for {self._patience:g} s")
+                        silent = f"{self.name} was silent for {self._patience:g} s"
+                        self.unplanned.append(Ended(time.monotonic(), silent))
                         process.send_signal(signal.SIGABRT)
                         self.heard = time.monotonic()
                     continue
                 if not self.expected:
-                    self.unplanned.append(f"{self.name} ended with status {status}")
+                    self.unplanned.append(Ended(time.monotonic(), f"{self.name} ended with status {status}", status))
                 self.process, self.expected = None, False
                 if status in {0, CANNOT_RUN}:
                     self.wanted = False

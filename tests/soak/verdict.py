@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydicom import dcmread
 
+from ocunet_pacs.app.process import EXIT_AGAIN
 from tests.acceptance.pacs import Contents, photographs_of
 from tests.daemon import cli
 from tests.soak.archive import SR_CLASSES
@@ -21,16 +22,20 @@ from tests.soak.photographs import MARK
 from tests.soak.site import MARK as SITE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pydicom.dataset import Dataset
 
     from tests.orthanc import Orthanc
+    from tests.soak.faults import Happened
     from tests.soak.photographs import Photograph, Study
+    from tests.soak.services import Ended
     from tests.soak.site import Site
 
 IMAGE_LIBRARY_PICTURES = "1.2.840.10008.5.1.4.1.1.7"
 EXAMPLES = 5
+START_SECONDS = 20.0
+"""A service that begins while something is lacking may say so this long after it is there again."""
 
 
 @dataclass(frozen=True)
@@ -236,14 +241,32 @@ def reasons_by_fault(photographs: Iterable[Photograph], evidence: Evidence) -> d
     return found
 
 
-def judge_site(site: Site) -> Iterator[Finding]:
+def unexplained(ends: Iterable[Ended], faults: Iterable[Happened], began: float) -> list[str]:
+    """What services did by themselves, without the one thing that they are to do: ask to be started again.
+
+    That is what EXIT_AGAIN says where the database is away or the disk full when a service starts, also one that began
+    to start while it was (`START_SECONDS`). Moments of `ends` are monotonic, `began` is the run's.
+    """
+    lacking = [one for one in faults if one.kind.startswith(("database", "disk"))]
+    return [
+        end.what
+        for end in ends
+        if end.status != EXIT_AGAIN
+        or not any(
+            one.begin <= end.at - began and (one.end is None or end.at - began <= one.end + START_SECONDS)
+            for one in lacking
+        )
+    ]
+
+
+def judge_site(site: Site, faults: Sequence[Happened], began: float) -> Iterator[Finding]:
     """Database, store, logs and processes, once the services run again after a night (see `let_a_night_pass`)."""
     integrity = cli("db", "integrity", "--config", site.config, check=False)
     problems = [] if integrity.returncode == 0 else (integrity.stdout + integrity.stderr).splitlines()
     yield Finding("`ocunet-pacs db integrity` finds nothing", 1, problems)
     yield _store(site)
     yield _logs(site)
-    ended = [what for service in site.services for what in service.unplanned]
+    ended = unexplained((end for service in site.services for end in service.unplanned), faults, began)
     for said in _said(site):
         # The faults end a role of `serve` by SIGKILL alone.
         if said["event"] == "role_hung" or (said["event"] == "role_died" and said["code"] != -9):

@@ -8,8 +8,11 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from ocunet_pacs.app.process import EXIT_AGAIN
+from tests.soak.faults import Happened
 from tests.soak.photographs import Photograph, Study
-from tests.soak.verdict import Evidence, judge
+from tests.soak.services import Ended
+from tests.soak.verdict import Evidence, judge, unexplained
 
 HEATMAP = "1.2.840.10008.5.1.4.1.1.7"
 
@@ -129,3 +132,28 @@ def test_jobs_that_are_not_done_and_archives_that_differ_are_found(studies: list
     found = wrong(studies, evidence)
     assert any("job is done" in what for what in found)
     assert any("archives hold" in what for what in found)
+
+
+def test_a_service_may_ask_to_be_started_again_only_where_a_fault_took_what_it_needs() -> None:
+    began = 1000.0
+    faults = [
+        Happened("database away", "", 100.0, 160.0),
+        Happened("archive stopped", "", 300.0, 340.0),
+        Happened("disk full", "", 400.0),
+    ]
+    ends = [
+        Ended(began + at, f"serve at {at:g}", status)
+        for at, status in (
+            (130.0, EXIT_AGAIN),
+            (165.0, EXIT_AGAIN),
+            (420.0, EXIT_AGAIN),
+            (99.0, EXIT_AGAIN),
+            (200.0, EXIT_AGAIN),
+            (320.0, EXIT_AGAIN),
+            (131.0, 1),
+            (132.0, -11),
+            (133.0, None),
+        )
+    ]
+    wrong = [99, 200, 320, 131, 132, 133]
+    assert unexplained(ends, faults, began) == [f"serve at {at}" for at in wrong]
