@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from sqlalchemy import text
-from sqlalchemy.exc import DatabaseError
 
+from ocunet_pacs.domain.job import JobKind, JobState
 from ocunet_pacs.jobs.engine import open_engine
+from ocunet_pacs.jobs.sql import SqlJobs
 from tests.dcmtk import free_port
 
 if TYPE_CHECKING:
@@ -147,17 +147,16 @@ class Daemon:
 
     def _looks_idle(self, studies: int) -> bool:
         """By the queue's rows alone: a program that starts anew at every look takes a processor from the daemon."""
-        counted = text("SELECT kind, state, count(*) FROM jobs WHERE kind <> 'shadow' GROUP BY kind, state")
         engine = open_engine(self.database)
         try:
-            with engine.connect() as connection:
-                counts = {(kind, state): number for kind, state, number in connection.execute(counted)}
-        except DatabaseError:
-            return False  # it does not exist yet, or was stopped
+            counts = SqlJobs(engine).counts()
         finally:
             engine.dispose()
-        moving = sum(number for (_, state), number in counts.items() if state in ("waiting", "running"))
-        return counts.get(("analyse", "done"), 0) >= studies and not moving
+        of_a_study = (JobKind.ANALYSE, JobKind.DELIVER)
+        moving = sum(
+            counts.get((kind, state), 0) for kind in of_a_study for state in (JobState.WAITING, JobState.RUNNING)
+        )
+        return counts.get((JobKind.ANALYSE, JobState.DONE), 0) >= studies and not moving
 
     def log_text(self) -> str:
         """Everything that was logged so far."""

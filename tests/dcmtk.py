@@ -47,11 +47,14 @@ _PORT = _ports()
 
 def free_port() -> int:
     """A port that nobody listens on at this moment."""
-    for port in _PORT:
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind((HOST, port))
-            return port
-    raise AssertionError("ports never end")
+    return next(filter(_is_free, _PORT))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind((HOST, port))
+        return True
+    return False
 
 
 def storescu(

@@ -37,7 +37,10 @@ def settle_allocator(keep_bytes: int = EVERYTHING) -> bool:
 
 
 def give_back() -> None:
-    """Let the kernel have every page that is free: after something large that will not come again soon."""
+    """Let the kernel have every page that is free: after something large that will not come again soon, or seldom.
+
+    A heap with the room of what has left is touched here and there, until it is as large in memory as it ever was.
+    """
     if _is_glibc():
         ctypes.CDLL(None).malloc_trim(0)
 

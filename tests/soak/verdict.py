@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections import Counter
@@ -247,16 +248,16 @@ def unexplained(ends: Iterable[Ended], faults: Iterable[Happened], began: float)
     That is what EXIT_AGAIN says where the database is away or the disk full when a service starts, also one that began
     to start while it was (`START_SECONDS`). Moments of `ends` are monotonic, `began` is the run's.
     """
-    lacking = [one for one in faults if one.kind.startswith(("database", "disk"))]
-    return [
-        end.what
-        for end in ends
-        if end.status != EXIT_AGAIN
-        or not any(
-            one.begin <= end.at - began and (one.end is None or end.at - began <= one.end + START_SECONDS)
-            for one in lacking
-        )
+    lacking = [
+        (one.begin, math.inf if one.end is None else one.end + START_SECONDS)
+        for one in faults
+        if one.kind.startswith(("database", "disk"))
     ]
+
+    def may_ask(moment: float) -> bool:
+        return any(begin <= moment <= end for begin, end in lacking)
+
+    return [end.what for end in ends if end.status != EXIT_AGAIN or not may_ask(end.at - began)]
 
 
 def judge_site(site: Site, faults: Sequence[Happened], began: float) -> Iterator[Finding]:

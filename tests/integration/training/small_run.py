@@ -95,11 +95,11 @@ class SmallRun:
         with (self.folder / name / "history.csv").open() as file:
             return [{k: v for k, v in line.items() if k not in TIMINGS} for line in csv.DictReader(file)]
 
-    def steps(self, name: str, measured: str) -> list[float]:
-        """Each step's value, as the journal keeps them for TensorBoard."""
+    def steps(self, name: str, measured: str) -> list[tuple[int, float]]:
+        """Each step's number and value, as the journal keeps them for TensorBoard."""
         events = EventAccumulator(str(self.folder / name / "tensorboard"))
         events.Reload()
-        return [step.value for step in events.Scalars(f"step/{measured}")]
+        return [(step.step, step.value) for step in events.Scalars(f"step/{measured}")]
 
     def checkpoint(self, name: str, file: str = LAST) -> dict[str, Any]:
         """As it is read."""
