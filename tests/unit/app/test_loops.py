@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ocunet_pacs.app.loops import EXIT_HUNG
+from tests.heap import WITH_MALLOC
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,18 +40,12 @@ def test_a_process_whose_device_hangs_ends_after_its_loops_had_their_say(tmp_pat
 
 
 FRAGMENTS = """
-import ctypes, threading, time
-from pathlib import Path
+import threading
 from ocunet_pacs.app import loops
 from ocunet_pacs.imaging.allocator import share_one_heap
 from ocunet_pacs.metrics import Metrics
 
-def resident():
-    return int(Path("/proc/self/statm").read_text().split()[1]) >> 8
-
 share_one_heap()
-c = ctypes.CDLL(None)
-c.malloc.restype, c.malloc.argtypes, c.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
 parts = [c.malloc(1 << 16) for _ in range(2000)]
 for part in parts:
     ctypes.memset(part, 1, 1 << 16)
@@ -71,5 +66,7 @@ print(held - resident())
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
 def test_a_worker_gives_back_what_is_free_between_pieces_in_use() -> None:
     """A heap with one piece in twenty in use, as a bundle leaves it that was swapped under load."""
-    said = subprocess.run([sys.executable, "-c", FRAGMENTS], check=True, capture_output=True, text=True)
+    said = subprocess.run(
+        [sys.executable, "-c", WITH_MALLOC + FRAGMENTS], check=True, capture_output=True, text=True, timeout=60
+    )
     assert int(said.stdout) > 60, "MiB of the 118 that are free"

@@ -28,6 +28,7 @@ from ocunet_pacs.model.parity import Answer, parity_picture
 from ocunet_pacs.model.predictor import Predictor
 from ocunet_pacs.model.runtime import DeviceMemoryFull, cpu_count, in_halves
 from ocunet_pacs.model.torch_runtime import HALVES, TorchRuntime, choose_precision
+from tests.heap import WITH_MALLOC
 from tests.unit.model.conftest import lively_network, manifest
 
 if TYPE_CHECKING:
@@ -37,11 +38,6 @@ if TYPE_CHECKING:
     from ocunet_pacs.model.network import OcuNet
 
 CPU = torch.device("cpu")
-_WITH_MALLOC = (
-    "import ctypes\n"
-    "c = ctypes.CDLL(None); c.malloc.restype = ctypes.c_void_p\n"
-    "c.malloc.argtypes = [ctypes.c_size_t]; c.free.argtypes = [ctypes.c_void_p]\n"
-)
 
 
 def test_a_prepared_bundle_runs_on_onnx_runtime_with_torchs_answers(bundle: Path, photograph: np.ndarray) -> None:
@@ -305,11 +301,8 @@ def test_threads_follow_the_affinity_of_the_process() -> None:
 def test_threads_of_a_settled_process_share_one_heap_and_its_free_pages_can_go() -> None:
     """The most that a process of twenty threads keeps is what they need at once, not what each needed at its time."""
     program = (
-        f"{_WITH_MALLOC}import threading\n"
-        "from pathlib import Path\n"
+        f"{WITH_MALLOC}import threading\n"
         "from ocunet_pacs.imaging.allocator import give_back, settle_allocator\n"
-        "def resident():\n"
-        "    return int(Path('/proc/self/statm').read_text().split()[1]) >> 8\n"
         "def use():\n"
         "    parts = [c.malloc(1 << 16) for _ in range(320)]\n"
         "    for part in parts: ctypes.memset(part, 1, 1 << 16)\n"
@@ -332,7 +325,7 @@ def test_threads_of_a_settled_process_share_one_heap_and_its_free_pages_can_go()
 def test_a_settled_allocator_keeps_large_buffers() -> None:
     """Page faults of a second large buffer: none where the first one's memory was kept."""
     program = (
-        f"{_WITH_MALLOC}import resource\n"
+        f"{WITH_MALLOC}import resource\n"
         "from ocunet_pacs.imaging.allocator import settle_allocator\n"
         "def faults():\n"
         "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
